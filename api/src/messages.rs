@@ -1,0 +1,6 @@
+//! The bodies, by who speaks.
+
+pub mod image;
+pub mod machine;
+pub mod operator;
+pub mod run;

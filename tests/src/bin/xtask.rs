@@ -1,0 +1,74 @@
+//! `cargo xtask demo` runs the main job for real; `cargo xtask test` passes
+//! every test. Both install what they need when run as root.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use lab::{base, demo, programs, setup};
+
+const USAGE: &str = "usage: cargo xtask demo | test
+
+  demo   make a reference machine, capture it, and turn three bare virtual
+         machines into proven copies of it
+  test   formatting, lints, licences and every test, virtual machines included
+
+exit codes: 0 done, 1 failed, 2 wrong use";
+
+fn main() -> ExitCode {
+    let word = std::env::args().nth(1).unwrap_or_default();
+    let done = match word.as_str() {
+        "demo" => run_demo(),
+        "test" => run_tests(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {word}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_demo() -> Result<()> {
+    setup::prepare()?;
+    let programs = programs::build()?;
+    let begun = Instant::now();
+    let mut say = |text: &str| println!("[{:>4} s] {text}", begun.elapsed().as_secs());
+    let folder = programs.target.join("lab/demo");
+    let base = base::prepare(&programs, &folder.join("base"), &mut say)?;
+    let (proven, memory) = demo::run(&base, &folder.join("room"), &mut say)?;
+    println!("\n{}", demo::report(&proven));
+    for one in &proven {
+        println!("{}: {}", one.machine.name, one.verdict);
+    }
+    println!("server memory at its peak: {} MB", memory / 1_000_000);
+    println!(
+        "{} machines network-booted bare, were read back, and started from their own disks in {} s",
+        proven.len(),
+        begun.elapsed().as_secs()
+    );
+    Ok(())
+}
+
+fn run_tests() -> Result<()> {
+    setup::prepare()?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    programs::build()?;
+    cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
+}
+
+fn cargo(words: &[&str]) -> Result<()> {
+    println!("cargo {}", words.join(" "));
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let status = Command::new(program).args(words).status()?;
+    if !status.success() {
+        bail!("cargo {} ended with {status}", words.join(" "));
+    }
+    Ok(())
+}
