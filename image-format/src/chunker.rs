@@ -1,0 +1,159 @@
+//! Where a stream is cut into chunks.
+//!
+//! Equal contents must be cut at equal places for ever, or nothing dedups: the
+//! numbers here and the golden test below belong to the format.
+
+use fastcdc::v2020::{Normalization, cut, select_masks};
+
+/// Contents below this are one chunk: cutting them finds next to nothing.
+pub const WHOLE_BELOW: u64 = 1 << 20;
+/// No chunk is longer.
+pub const MAX_CHUNK: usize = 4 << 20;
+
+// Even sizes: FastCDC looks at two bytes at a time.
+const LEAST: usize = 256 << 10;
+const AVERAGE: usize = 1 << 20;
+/// Small enough for a database page that changed, large enough for the index.
+const FIXED: usize = 64 << 10;
+/// Kinds that are written at random inside: disks of virtual machines, mail stores, databases.
+const WRITTEN_AT_RANDOM: [&[u8]; 8] = [
+    b"vhd", b"vhdx", b"qcow2", b"vmdk", b"vdi", b"pst", b"mdf", b"edb",
+];
+
+/// How a stream is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunking {
+    /// Not at all, only at holes.
+    Whole,
+    /// Where the content says so (FastCDC, Xia and others, 2020).
+    ContentDefined,
+    /// At multiples of so many bytes of the stream.
+    Fixed(usize),
+}
+
+impl Chunking {
+    /// The rule for a stream of `size` bytes whose name has this lower-case extension.
+    pub fn for_stream(extension: &[u8], size: u64) -> Self {
+        if size < WHOLE_BELOW {
+            Self::Whole
+        } else if WRITTEN_AT_RANDOM.contains(&extension) {
+            Self::Fixed(FIXED)
+        } else {
+            Self::ContentDefined
+        }
+    }
+}
+
+/// Cuts a stream; keeps at most two [`MAX_CHUNK`] of it.
+#[derive(Debug)]
+pub struct Chunker {
+    chunking: Chunking,
+    kept: Vec<u8>,
+    /// Bytes of `kept` that went out already.
+    gone: usize,
+    /// Stream offset of the first kept byte that is not gone.
+    at: u64,
+    masks: (u64, u64),
+}
+
+impl Chunker {
+    /// A chunker at the start of a stream.
+    pub fn new(chunking: Chunking) -> Self {
+        let masks = select_masks(AVERAGE, Normalization::Level1);
+        Self {
+            chunking,
+            kept: Vec::new(),
+            gone: 0,
+            at: 0,
+            masks,
+        }
+    }
+
+    /// Takes bytes and hands out every chunk that is complete.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn push<E>(
+        &mut self,
+        bytes: &[u8],
+        out: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for part in bytes.chunks(MAX_CHUNK) {
+            self.kept.extend_from_slice(part);
+            while self.left() >= self.decided() {
+                self.hand_out(out)?;
+            }
+            self.kept.drain(..self.gone);
+            self.gone = 0;
+        }
+        Ok(())
+    }
+
+    /// Cuts here, whatever the content says: the stream ends or has a hole of
+    /// `hole` bytes.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn finish<E>(
+        &mut self,
+        hole: u64,
+        out: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while self.left() > 0 {
+            self.hand_out(out)?;
+        }
+        self.kept.clear();
+        self.gone = 0;
+        self.at = self.at.saturating_add(hole);
+        Ok(())
+    }
+
+    fn left(&self) -> usize {
+        self.kept.len() - self.gone
+    }
+
+    /// With so many bytes at hand the next cut no longer depends on what follows.
+    fn decided(&self) -> usize {
+        match self.chunking {
+            Chunking::Whole | Chunking::ContentDefined => MAX_CHUNK,
+            Chunking::Fixed(size) => self.to_boundary(size),
+        }
+    }
+
+    fn to_boundary(&self, size: usize) -> usize {
+        let size = size.clamp(1, MAX_CHUNK);
+        let past = usize::try_from(self.at % size as u64).unwrap_or(0);
+        size - past
+    }
+
+    fn hand_out<E>(&mut self, out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let window = self.kept.get(self.gone..).unwrap_or_default();
+        let length = match self.chunking {
+            Chunking::Whole => window.len().min(MAX_CHUNK),
+            Chunking::ContentDefined => {
+                let (strict, loose) = self.masks;
+                cut(
+                    window,
+                    LEAST,
+                    AVERAGE,
+                    MAX_CHUNK,
+                    strict,
+                    loose,
+                    strict << 1,
+                    loose << 1,
+                )
+                .1
+            }
+            Chunking::Fixed(size) => self.to_boundary(size).min(window.len()),
+        };
+        let chunk = window.get(..length.max(1)).unwrap_or(window);
+        let taken = chunk.len();
+        out(chunk)?;
+        self.gone += taken;
+        self.at = self.at.saturating_add(taken as u64);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Names made of hashes: whoever holds the bytes can check the name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+
+/// A text that is not 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{found:?} is not an id: expected 64 hexadecimal digits")]
+pub struct IdError {
+    /// What stood there.
+    pub found: String,
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// The id whose bytes these are.
+            pub const fn new(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// The id of `content`: its BLAKE3 hash.
+            pub fn of(content: &[u8]) -> Self {
+                Self(*blake3::hash(content).as_bytes())
+            }
+
+            /// The 32 bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+
+            /// The first twelve digits: enough for people.
+            pub fn short(&self) -> String {
+                self.to_string()[..12].to_owned()
+            }
+        }
+
+        impl From<blake3::Hash> for $name {
+            fn from(hash: blake3::Hash) -> Self {
+                Self(*hash.as_bytes())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.short())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let wrong = || IdError { found: text.chars().take(80).collect() };
+                let hash = blake3::Hash::from_hex(text).map_err(|_| wrong())?;
+                Ok(Self(*hash.as_bytes()))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id! {
+    /// A chunk, the unit of dedup: the hash of its logical bytes.
+    ChunkId
+}
+id! {
+    /// A block, the unit of compression and of sending: the hash of its stored bytes.
+    BlockId
+}
+id! {
+    /// A pack, the unit of storage: the hash of the whole file.
+    PackId
+}
+id! {
+    /// An index segment: the hash of the whole file.
+    SegmentId
+}
+id! {
+    /// An image: the hash of its manifest's root, so of exactly what an apply writes.
+    ImageId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_survives_its_text_and_refuses_other_text() {
+        let id = ChunkId::of(b"mimeo");
+        assert_eq!(id.to_string().parse::<ChunkId>().unwrap(), id);
+        assert!("12".parse::<ChunkId>().is_err());
+        assert!("zz".repeat(32).parse::<ChunkId>().is_err());
+    }
+}

@@ -1,0 +1,381 @@
+//! Streams become a stored image.
+//!
+//! New chunks gather in lanes, blocks are compressed on all cores, packs are
+//! stored as they fill. The order is the law: packs, then index, then manifest,
+//! then ref, each durable before the next; the ref is the commit. Whatever
+//! stops it earlier leaves files nobody refers to, never an image that lies.
+
+mod press;
+mod stream;
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+pub use stream::StreamWriter;
+
+use crate::block::{self, SealError};
+use crate::chunker::Chunking;
+use crate::fetch::{BlockJob, MissingChunk};
+use crate::ids::{ChunkId, ImageId, SegmentId};
+use crate::image::{ImageRecord, Manifest, SystemWords};
+use crate::index::{Index, IndexError, Segment, SegmentError};
+use crate::lane::{Gathered, LaneKey, Lanes};
+use crate::manifest::ManifestError;
+use crate::pack::{Pack, PackBuilder, PackError};
+use crate::refs::{self, RefError};
+use crate::store::{RefName, Store, StoreError};
+use press::Press;
+
+/// A pack is closed at so many bytes: it is built in memory, on small machines too.
+const PACK_TARGET: u64 = 64 << 20;
+/// An interrupted capture can use again what was indexed before it stopped.
+const PACKS_A_SEGMENT: usize = 16;
+/// So often another capture under the same name may be faster.
+const REF_ATTEMPTS: u32 = 16;
+
+/// How to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IngestOptions {
+    /// zstd level, 1 to 19.
+    pub level: i32,
+    /// Threads that compress; 0 takes one a core.
+    pub threads: usize,
+    /// Bytes at which a pack is closed, at most [`crate::pack::MAX_PACK`] less a block.
+    pub pack_target: u64,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        Self {
+            level: 3,
+            threads: 0,
+            pack_target: PACK_TARGET,
+        }
+    }
+}
+
+/// What is said of a new image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewImage {
+    /// The name to commit it under.
+    pub name: String,
+    /// Seconds since 1970 when the capture began.
+    pub captured: u64,
+    /// The image it was compared with.
+    pub parent: Option<ImageId>,
+    /// The operating system, if one was found.
+    pub system: Option<SystemWords>,
+}
+
+/// How far an ingest is, in bytes unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IngestProgress {
+    /// Read from streams; holes do not count.
+    pub read: u64,
+    /// Of these, not in the store before.
+    pub new: u64,
+    /// Written into blocks.
+    pub stored: u64,
+    /// Number of chunks seen.
+    pub chunks: u64,
+    /// Number of chunks that were new.
+    pub new_chunks: u64,
+    /// Number of packs stored.
+    pub packs: u64,
+}
+
+/// Takes streams and stores them.
+pub struct Ingest<'s> {
+    store: &'s dyn Store,
+    options: IngestOptions,
+    index: Index,
+    /// Chunks on their way: not in the index yet. Their length.
+    pending: HashMap<ChunkId, u32>,
+    lanes: Lanes,
+    press: Press,
+    pack: PackBuilder,
+    /// Packs that are stored and wait for a segment.
+    stored: Vec<BlockJob>,
+    stored_packs: usize,
+    progress: IngestProgress,
+    /// After the first failure nothing more is written.
+    broken: bool,
+}
+
+impl<'s> Ingest<'s> {
+    /// An ingest into `store`, which knows all that is there already.
+    ///
+    /// # Errors
+    /// The store's index cannot be read.
+    pub fn new(store: &'s dyn Store, options: IngestOptions) -> Result<Self, IngestError> {
+        let options = IngestOptions {
+            pack_target: options.pack_target.min(crate::pack::MAX_PACK / 2),
+            ..options
+        };
+        Ok(Self {
+            store,
+            index: Index::load(store)?,
+            pending: HashMap::new(),
+            lanes: Lanes::default(),
+            press: Press::new(options.level, options.threads),
+            pack: PackBuilder::new(),
+            stored: Vec::new(),
+            stored_packs: 0,
+            progress: IngestProgress::default(),
+            broken: false,
+            options,
+        })
+    }
+
+    /// Begins a stream of exactly `size` bytes, holes included. `hint` is the
+    /// file's path or name: it decides which chunks share a block, and how the
+    /// stream is cut, but nothing of it is kept.
+    pub fn stream(&mut self, hint: &[u8], size: u64) -> StreamWriter<'_, 's> {
+        let key = LaneKey::of(hint);
+        let chunking = Chunking::for_stream(&key.extension, size);
+        StreamWriter::new(self, key, chunking, size)
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> IngestProgress {
+        self.progress
+    }
+
+    /// Stores all that is on its way, then manifest and ref.
+    ///
+    /// # Errors
+    /// The store failed, or the manifest names chunks that were never written.
+    pub fn commit(
+        mut self,
+        manifest: Manifest,
+        record: NewImage,
+    ) -> Result<ImageRecord, IngestError> {
+        refs::check_name(&record.name)?;
+        let (image, bytes) = manifest.encode()?;
+        if Manifest::decode(&image, &bytes)? != manifest {
+            return Err(IngestError::ReadBack { what: "manifest" });
+        }
+        self.check_chunks(&manifest)?;
+        self.latched(Self::flush)?;
+        self.store.put_manifest(&image, &bytes)?;
+        let record = ImageRecord {
+            image,
+            name: record.name,
+            sequence: 0,
+            captured: record.captured,
+            parent: record.parent,
+            system: record.system,
+            logical_size: manifest.logical_size(),
+            entries: manifest.entry_count(),
+        };
+        put_ref(self.store, record)
+    }
+
+    /// Takes one chunk of a stream.
+    fn chunk(&mut self, key: &LaneKey, bytes: &[u8]) -> Result<(ChunkId, u32), IngestError> {
+        let length =
+            u32::try_from(bytes.len()).map_err(|_| SealError::Length { found: bytes.len() })?;
+        let id = ChunkId::of(bytes);
+        self.progress.read += u64::from(length);
+        self.progress.chunks += 1;
+        if self.pending.contains_key(&id) || self.index.find(&id).is_some() {
+            return Ok((id, length));
+        }
+        self.progress.new += u64::from(length);
+        self.progress.new_chunks += 1;
+        self.pending.insert(id, length);
+        let full = self.lanes.push(key, id, bytes);
+        self.latched(|ingest| full.into_iter().try_for_each(|block| ingest.press(block)))?;
+        Ok((id, length))
+    }
+
+    /// Runs `act` unless something failed before; remembers when it fails.
+    fn latched(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<(), IngestError>,
+    ) -> Result<(), IngestError> {
+        if self.broken {
+            return Err(IngestError::Broken);
+        }
+        let result = act(self);
+        self.broken = result.is_err();
+        result
+    }
+
+    fn press(&mut self, block: Gathered) -> Result<(), IngestError> {
+        for (sealed, chunks) in self.press.push(block)? {
+            self.pack_block(&sealed, &chunks)?;
+        }
+        Ok(())
+    }
+
+    fn pack_block(
+        &mut self,
+        sealed: &block::SealedBlock,
+        chunks: &[(ChunkId, u32)],
+    ) -> Result<(), IngestError> {
+        self.pack.push(sealed, chunks)?;
+        self.progress.stored += sealed.bytes.len() as u64;
+        if self.pack.len() >= self.options.pack_target {
+            self.store_pack()?;
+        }
+        if self.stored_packs >= PACKS_A_SEGMENT {
+            self.store_segment()?;
+        }
+        Ok(())
+    }
+
+    fn store_pack(&mut self) -> Result<(), IngestError> {
+        let full = std::mem::take(&mut self.pack);
+        if full.is_empty() {
+            return Ok(());
+        }
+        let Pack { id, bytes, jobs } = full.finish()?;
+        self.store.put_pack(&id, &bytes)?;
+        self.stored.extend(jobs);
+        self.stored_packs += 1;
+        self.progress.packs += 1;
+        Ok(())
+    }
+
+    /// Only now, with their packs durable, may others find these chunks.
+    fn store_segment(&mut self) -> Result<(), IngestError> {
+        let jobs = std::mem::take(&mut self.stored);
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let bytes = Segment::encode(&jobs)?;
+        let segment = Segment::decode(bytes)?;
+        if segment.jobs().len() != jobs.len() {
+            return Err(IngestError::ReadBack {
+                what: "index segment",
+            });
+        }
+        self.store
+            .put_index(&SegmentId::of(segment.bytes()), segment.bytes())?;
+        for chunk in jobs.iter().flat_map(|job| &job.chunks) {
+            self.pending.remove(&chunk.id);
+        }
+        self.index.add(segment);
+        self.stored_packs = 0;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), IngestError> {
+        let rest = self.lanes.drain();
+        rest.into_iter().try_for_each(|block| self.press(block))?;
+        for (sealed, chunks) in self.press.finish()? {
+            self.pack_block(&sealed, &chunks)?;
+        }
+        self.store_pack()?;
+        self.store_segment()
+    }
+
+    /// Every chunk the manifest names was written here or is in the store, as long as it says.
+    fn check_chunks(&self, manifest: &Manifest) -> Result<(), IngestError> {
+        for (id, length) in manifest.chunks() {
+            let indexed = || self.index.find(&id).map(|(_, chunk)| chunk.length);
+            let found = self
+                .pending
+                .get(&id)
+                .copied()
+                .or_else(indexed)
+                .ok_or(MissingChunk { id })?;
+            if found != length {
+                return Err(IngestError::ChunkLength {
+                    id,
+                    expected: found,
+                    found: length,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Commits under the next free sequence of the name.
+fn put_ref(store: &dyn Store, mut record: ImageRecord) -> Result<ImageRecord, IngestError> {
+    let known = store.list_refs()?;
+    let same = known.iter().filter(|at| at.name == record.name);
+    let mut newest = same.map(|at| at.sequence).max().unwrap_or(0);
+    for _ in 0..REF_ATTEMPTS {
+        record.sequence = newest.saturating_add(1);
+        let at = RefName {
+            name: record.name.clone(),
+            sequence: record.sequence,
+        };
+        match store.put_ref(&at, &refs::encode(&record)?) {
+            Ok(()) => return Ok(record),
+            Err(StoreError::Conflict { newest: there, .. }) => newest = there,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(IngestError::Busy { name: record.name })
+}
+
+/// Storing an image failed; the share is as it was.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store's index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A segment could not be made.
+    #[error("making an index segment")]
+    Segment(#[from] SegmentError),
+    /// A block could not be made.
+    #[error(transparent)]
+    Block(#[from] SealError),
+    /// A pack could not be made.
+    #[error("making a pack")]
+    Pack(#[from] PackError),
+    /// The manifest says what no reader accepts.
+    #[error("the image cannot be stored")]
+    Manifest(#[from] ManifestError),
+    /// The name cannot be used.
+    #[error(transparent)]
+    Name(#[from] RefError),
+    /// The manifest names a chunk that was never written.
+    #[error("the image is incomplete")]
+    Missing(#[from] MissingChunk),
+    /// The manifest tells another length than the chunk has.
+    #[error("chunk {id} has {expected} bytes, the manifest says {found}")]
+    ChunkLength {
+        /// Which.
+        id: ChunkId,
+        /// What it has.
+        expected: u32,
+        /// What the manifest says.
+        found: u32,
+    },
+    /// A stream was shorter or longer than announced: it changed while it was read.
+    #[error("a stream of {expected} bytes had {found}: it changed while it was read")]
+    Size {
+        /// What was announced.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// What was written does not read back.
+    #[error("the {what} just made does not read back: test this machine's memory")]
+    ReadBack {
+        /// What.
+        what: &'static str,
+    },
+    /// A thread that compresses is gone.
+    #[error("a compressing thread stopped: out of memory?")]
+    Thread,
+    /// Something failed before; nothing more is written.
+    #[error("storing this image failed before: begin again")]
+    Broken,
+    /// Other captures under this name are faster again and again.
+    #[error("too many captures under the name {name} at once: try again")]
+    Busy {
+        /// Which.
+        name: String,
+    },
+}

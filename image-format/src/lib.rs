@@ -1,0 +1,41 @@
+//! What an image is, how it is stored and how it is sent.
+//!
+//! An image is a [`Manifest`]: a disk with its partitions and one tree of
+//! entries for each. The contents of files are chunks, named by the hash of
+//! their bytes. Chunks of like kind are compressed together in blocks, blocks
+//! lie in packs, and an index tells which block holds a chunk.
+//!
+//! * stored by [`Ingest`], read through [`Share`], checked by [`upkeep::check`]
+//! * kept in a [`Store`]: a directory, memory, or whatever else implements it
+//! * fetched as [`BlockJob`]s from a [`Source`], opened by [`block::open`]
+//! * proven by a [`Proof`] over what an apply read back
+
+pub mod block;
+pub mod bytes;
+pub mod chunker;
+pub mod entry;
+pub mod fetch;
+pub mod ids;
+pub mod image;
+pub mod index;
+pub mod ingest;
+pub mod lane;
+pub mod layout;
+pub mod manifest;
+pub mod pack;
+pub mod proof;
+pub mod refs;
+pub mod share;
+pub mod store;
+pub mod upkeep;
+
+pub use block::{BlockError, OpenBlock};
+pub use fetch::{BlockJob, MissingChunk, fetch_list};
+pub use ids::{BlockId, ChunkId, ImageId, PackId, SegmentId};
+pub use image::{ImageRecord, Manifest, SystemWords, VolumeTree};
+pub use index::{ChunkInBlock, Index, Segment};
+pub use ingest::{Ingest, IngestError, IngestOptions, IngestProgress, NewImage, StreamWriter};
+pub use manifest::ManifestError;
+pub use proof::{OverlayEntry, Proof, VolumeProof, entry_digest, volume_proof, volume_root};
+pub use share::{Share, ShareError};
+pub use store::{BlockPlace, DirStore, MemoryStore, RefName, Source, Store, StoreError};

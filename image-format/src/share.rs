@@ -1,0 +1,230 @@
+//! A share opened for reading: its images and where their bytes lie.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::fetch::{BlockJob, MissingChunk, fetch_list};
+use crate::ids::ImageId;
+use crate::image::{ImageRecord, Manifest};
+use crate::index::{Index, IndexError};
+use crate::manifest::ManifestError;
+use crate::refs::{self, RefError};
+use crate::store::{RefName, Store, StoreError};
+
+/// A store with its index and refs read. Any pointer to a [`Store`] will do,
+/// as `Share<Box<dyn Store>>`.
+#[derive(Debug)]
+pub struct Share<S: Store> {
+    store: S,
+    index: Index,
+    /// Of every name all sequences, ascending.
+    records: BTreeMap<String, Vec<ImageRecord>>,
+}
+
+impl<S: Store> Share<S> {
+    /// Reads refs, then the index: so every image seen is wholly indexed.
+    ///
+    /// # Errors
+    /// The store failed, or a ref or an index segment is damaged.
+    pub fn open(store: S) -> Result<Self, ShareError> {
+        let records = read_refs(&store, &BTreeMap::new())?;
+        let index = Index::load(&store)?;
+        Ok(Self {
+            store,
+            index,
+            records,
+        })
+    }
+
+    /// Reads refs and index again and keeps the old view when that fails.
+    ///
+    /// # Errors
+    /// As [`Share::open`], and when a name went back to a lower sequence.
+    pub fn refresh(&mut self) -> Result<(), ShareError> {
+        let records = read_refs(&self.store, &self.records)?;
+        self.index = Index::load(&self.store)?;
+        self.records = records;
+        Ok(())
+    }
+
+    /// The newest image of every name, by name.
+    pub fn images(&self) -> Vec<ImageRecord> {
+        self.records
+            .values()
+            .filter_map(|versions| versions.last().cloned())
+            .collect()
+    }
+
+    /// All captures under a name, oldest first.
+    pub fn history(&self, name: &str) -> &[ImageRecord] {
+        self.records.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// An image by its name (the newest), its id, or at least eight first digits of it.
+    ///
+    /// # Errors
+    /// There is none, or several begin with these digits.
+    pub fn find(&self, name_or_id: &str) -> Result<ImageRecord, ShareError> {
+        if let Some(record) = self.history(name_or_id).last() {
+            return Ok(record.clone());
+        }
+        let asked = name_or_id.to_ascii_lowercase();
+        let is_id = asked.len() >= 8 && asked.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let begins = |record: &&ImageRecord| is_id && record.image.to_string().starts_with(&asked);
+        let mut found: Vec<&ImageRecord> = self.records.values().flatten().filter(begins).collect();
+        found.sort_by_key(|record| record.image);
+        found.dedup_by_key(|record| record.image);
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(ShareError::Unknown {
+                asked: name_or_id.to_owned(),
+            }),
+            _ => Err(ShareError::Ambiguous {
+                asked,
+                found: found.len(),
+            }),
+        }
+    }
+
+    /// An image's manifest, checked against its id.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn manifest(&self, id: &ImageId) -> Result<Manifest, ShareError> {
+        let bytes = self.store.read_manifest(id)?;
+        Manifest::decode(id, &bytes).map_err(|source| ShareError::Manifest { id: *id, source })
+    }
+
+    /// Where every chunk lies.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The blocks an image needs, each once, in pack order.
+    ///
+    /// # Errors
+    /// A chunk is in no block.
+    pub fn jobs(&self, manifest: &Manifest) -> Result<Vec<BlockJob>, MissingChunk> {
+        fetch_list(&self.index, manifest.chunks().map(|(id, _)| id))
+    }
+}
+
+fn read_refs<S: Store>(
+    store: &S,
+    known: &BTreeMap<String, Vec<ImageRecord>>,
+) -> Result<BTreeMap<String, Vec<ImageRecord>>, ShareError> {
+    let mut names = store.list_refs()?;
+    names.sort();
+    let mut records: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
+    for at in names {
+        let record = read_ref(store, &at)?;
+        records.entry(at.name).or_default().push(record);
+    }
+    for (name, before) in known {
+        let newest = |versions: &[ImageRecord]| versions.last().map_or(0, |record| record.sequence);
+        let (found, known) = (
+            records.get(name).map_or(0, |now| newest(now)),
+            newest(before),
+        );
+        if found < known {
+            let source = RefError::Older {
+                name: name.clone(),
+                known,
+                found,
+            };
+            return Err(ShareError::Ref {
+                at: RefName {
+                    name: name.clone(),
+                    sequence: found,
+                },
+                source,
+            });
+        }
+    }
+    Ok(records)
+}
+
+/// One ref, which must say what its place says.
+pub(crate) fn read_ref<S: Store + ?Sized>(
+    store: &S,
+    at: &RefName,
+) -> Result<ImageRecord, ShareError> {
+    let bytes = store.read_ref(at)?;
+    let record = refs::decode(&bytes, at.sequence).map_err(|source| ShareError::Ref {
+        at: at.clone(),
+        source,
+    })?;
+    if record.name == at.name && record.sequence == at.sequence {
+        Ok(record)
+    } else {
+        let found = RefName {
+            name: record.name,
+            sequence: record.sequence,
+        };
+        Err(ShareError::Misplaced {
+            at: at.clone(),
+            found,
+        })
+    }
+}
+
+/// A share cannot answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ShareError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A chunk is in no block.
+    #[error(transparent)]
+    Missing(#[from] MissingChunk),
+    /// A manifest is damaged.
+    #[error("the manifest of image {} cannot be used", id.short())]
+    Manifest {
+        /// Which.
+        id: ImageId,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
+    /// A ref is damaged or older than what was seen.
+    #[error("ref {at} cannot be used")]
+    Ref {
+        /// Which.
+        at: RefName,
+        /// Why.
+        #[source]
+        source: RefError,
+    },
+    /// A ref lies under another's name.
+    #[error("ref {at} says it is {found}")]
+    Misplaced {
+        /// Where it lies.
+        at: RefName,
+        /// What it says.
+        found: RefName,
+    },
+    /// No image of this name or id.
+    #[error("no image is called {asked} or has an id that begins so (at least 8 digits)")]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+    },
+    /// More than one image.
+    #[error("{found} images have an id that begins with {asked}: give more digits")]
+    Ambiguous {
+        /// What was asked for.
+        asked: String,
+        /// How many there are.
+        found: usize,
+    },
+}

@@ -1,0 +1,3 @@
+//! What keeps a share healthy.
+
+pub mod check;
