@@ -1,0 +1,17 @@
+//! How a disk becomes an image and an image a disk.
+//!
+//! [`disk`] is bytes at offsets; [`table`] and [`volume`] give them meaning, pure
+//! over that trait; [`survey`] says what a disk holds before anything is planned.
+
+pub mod apply;
+pub mod builders;
+pub mod capture;
+pub mod disk;
+mod near;
+pub mod plan;
+pub mod readers;
+pub mod scratch;
+pub mod survey;
+pub mod table;
+pub mod verify;
+pub mod volume;

@@ -1,0 +1,295 @@
+//! Partition tables against sgdisk, and against damage.
+
+use std::process::Command;
+
+use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
+use imager::disk::{Disk, MemoryDisk};
+use imager::table::{self, TableError, TableWrites};
+
+const MIB: u64 = 1 << 20;
+
+fn partition(number: u32, start: u64, size: u64) -> Partition {
+    let mut type_guid = [
+        0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+    ];
+    type_guid[15] ^= u8::try_from(number).unwrap();
+    let name: Vec<u16> = format!("partition {number} \u{20ac}")
+        .encode_utf16()
+        .collect();
+    let attributes = if number == 3 {
+        0x8000_0000_0000_0001
+    } else {
+        0
+    };
+    Partition {
+        number,
+        start,
+        size,
+        type_guid,
+        guid: [u8::try_from(number).unwrap(); 16],
+        attributes,
+        name,
+        volume: Volume::Empty,
+    }
+}
+
+fn gpt(size: u64, sector_size: u32) -> DiskLayout {
+    DiskLayout {
+        sector_size,
+        size,
+        scheme: Scheme::Gpt {
+            disk_guid: *b"0123456789abcdef",
+        },
+        boot_code: vec![0x90; 440],
+        // Numbers need not follow the places.
+        partitions: vec![
+            partition(3, MIB, 8 * MIB),
+            partition(1, 9 * MIB, MIB),
+            partition(128, 20 * MIB, 4 * MIB),
+        ],
+    }
+}
+
+fn mbr(size: u64, sector_size: u32) -> DiskLayout {
+    let plain = |number, kind, start, attributes| {
+        let mut type_guid = [0; 16];
+        type_guid[0] = kind;
+        Partition {
+            type_guid,
+            guid: [0; 16],
+            name: Vec::new(),
+            attributes,
+            ..partition(number, start, 8 * MIB)
+        }
+    };
+    let partitions = vec![plain(2, 0x83, MIB, 4), plain(1, 0x82, 10 * MIB, 0)];
+    DiskLayout {
+        sector_size,
+        size,
+        scheme: Scheme::Mbr {
+            signature: 0xdead_beef,
+        },
+        boot_code: Vec::new(),
+        partitions,
+    }
+}
+
+fn put(disk: &dyn Disk, writes: &TableWrites) {
+    for write in writes
+        .primary
+        .iter()
+        .chain(&writes.backup)
+        .chain([&writes.mbr])
+    {
+        disk.write_at(write.offset, &write.bytes).unwrap();
+    }
+}
+
+fn made(layout: &DiskLayout) -> MemoryDisk {
+    let disk = MemoryDisk::new(layout.size, layout.sector_size);
+    put(
+        &disk,
+        &table::encode(layout, layout.size, layout.sector_size).unwrap(),
+    );
+    disk
+}
+
+fn noted(disk: &dyn Disk) -> (Option<DiskLayout>, Vec<String>) {
+    let mut notes = Vec::new();
+    (table::read_noting(disk, &mut notes).unwrap(), notes)
+}
+
+#[test]
+fn tables_of_both_kinds_and_sector_sizes_are_read_back() {
+    for sector_size in [512, 4096] {
+        for layout in [gpt(64 * MIB, sector_size), mbr(64 * MIB, sector_size)] {
+            let disk = made(&layout);
+            let (found, notes) = noted(&disk);
+            assert_eq!(found.unwrap(), layout);
+            assert!(notes.is_empty(), "{notes:?}");
+        }
+    }
+}
+
+#[test]
+fn sgdisk_finds_no_problem_and_says_the_same() {
+    let disk = made(&gpt(64 * MIB, 512));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gpt.img");
+    std::fs::write(&path, disk.to_bytes().unwrap()).unwrap();
+    let sgdisk = |argument: &str| {
+        let output = Command::new("sgdisk")
+            .arg(argument)
+            .arg(&path)
+            .output()
+            .expect("install gdisk");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    };
+    let text = sgdisk("-v");
+    assert!(text.contains("No problems found"), "{text}");
+    assert!(
+        !text.to_lowercase().contains("warning") && !text.contains("corrupt"),
+        "{text}"
+    );
+    let text = sgdisk("-i=3");
+    assert!(
+        text.contains("First sector: 2048 ") && text.contains("Last sector: 18431 "),
+        "{text}"
+    );
+    assert!(text.contains("Attribute flags: 8000000000000001"), "{text}");
+    assert!(
+        text.contains("Partition name: 'partition 3 \u{20ac}'"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_table_made_by_sgdisk_is_read_and_made_again_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gpt.img");
+    std::fs::File::create(&path)
+        .unwrap()
+        .set_len(64 * MIB)
+        .unwrap();
+    let arguments = [
+        "-n",
+        "1:2048:+8M",
+        "-t",
+        "1:ef00",
+        "-c",
+        "1:EFI system",
+        "-n",
+        "2:0:0",
+        "-A",
+        "2:set:60",
+    ];
+    assert!(
+        Command::new("sgdisk")
+            .args(arguments)
+            .arg(&path)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    let layout = table::read(&MemoryDisk::from_bytes(&bytes, 512))
+        .unwrap()
+        .unwrap();
+    assert_eq!(layout.partitions.len(), 2);
+    let again = made(&layout).to_bytes().unwrap();
+    // The CHS fields of the protective record differ between tools.
+    assert_eq!(again[512..], bytes[512..]);
+    assert_eq!(again[458..512], bytes[458..512]);
+}
+
+#[test]
+fn each_copy_alone_is_enough_and_the_loss_is_noted() {
+    for sector_size in [512_u32, 4096] {
+        let layout = gpt(64 * MIB, sector_size);
+        let sector = u64::from(sector_size);
+        let last = layout.size - sector;
+        for (at, word) in [
+            (sector + 40, "first"),
+            (2 * sector + 3, "first"),
+            (last + 40, "backup"),
+            (last - 16384 + 3, "backup"),
+        ] {
+            let disk = made(&layout);
+            disk.write_at(at, &[0x77]).unwrap();
+            let (found, notes) = noted(&disk);
+            assert_eq!(found.unwrap(), layout);
+            assert!(
+                notes.len() == 1 && notes[0].contains(word),
+                "{at}: {notes:?}"
+            );
+        }
+        let disk = made(&layout);
+        disk.write_at(sector + 40, &[0x77]).unwrap();
+        disk.write_at(last + 40, &[0x77]).unwrap();
+        assert!(matches!(
+            table::read(&disk),
+            Err(TableError::BothDamaged { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_grown_disk_and_a_hybrid_mbr_are_noted() {
+    let layout = gpt(64 * MIB, 512);
+    let disk = MemoryDisk::new(128 * MIB, 512);
+    put(&disk, &table::encode(&layout, 64 * MIB, 512).unwrap());
+    let (found, notes) = noted(&disk);
+    assert_eq!(found.unwrap().partitions, layout.partitions);
+    assert!(notes[0].contains("grown"), "{notes:?}");
+    disk.write_at(446 + 16 + 4, &[0x83]).unwrap();
+    assert!(noted(&disk).1.iter().any(|note| note.contains("hybrid")));
+}
+
+#[test]
+fn volumes_and_empty_disks_have_no_table() {
+    let disk = MemoryDisk::new(MIB, 512);
+    assert_eq!(table::read(&disk).unwrap(), None);
+    let mut boot = vec![0; 512];
+    boot[3..11].copy_from_slice(b"NTFS    ");
+    boot[510..].copy_from_slice(&[0x55, 0xaa]);
+    disk.write_at(0, &boot).unwrap();
+    assert_eq!(table::read(&disk).unwrap(), None);
+    assert_eq!(table::read(&MemoryDisk::new(100, 512)).unwrap(), None);
+}
+
+#[test]
+fn logical_partitions_are_refused_by_name() {
+    let disk = made(&mbr(64 * MIB, 512));
+    disk.write_at(446 + 4, &[0x0f]).unwrap();
+    let error = table::read(&disk).unwrap_err();
+    assert!(error.to_string().contains("extended"), "{error}");
+}
+
+#[test]
+fn layouts_that_do_not_fit_are_refused() {
+    let wrong = |change: &dyn Fn(&mut DiskLayout)| {
+        let mut layout = gpt(64 * MIB, 512);
+        change(&mut layout);
+        table::encode(&layout, layout.size, 512).is_err()
+    };
+    assert!(!wrong(&|_| {}));
+    assert!(wrong(&|layout| layout.partitions[0].start += 100));
+    assert!(wrong(&|layout| layout.partitions[0].size = 9 * MIB));
+    assert!(wrong(&|layout| layout.partitions[0].size = 0));
+    assert!(wrong(&|layout| layout.partitions[0].start = 512));
+    assert!(wrong(&|layout| layout.partitions[2].size = 44 * MIB));
+    assert!(wrong(&|layout| layout.partitions[0].number = 1));
+    assert!(wrong(&|layout| layout.partitions[0].number = 0));
+    assert!(wrong(&|layout| layout.partitions[0].number = 5000));
+    assert!(wrong(&|layout| layout.partitions[0].name = vec![65; 37]));
+    assert!(wrong(&|layout| layout.partitions[0].type_guid = [0; 16]));
+    let layout = mbr(64 * MIB, 512);
+    let mut five = layout.clone();
+    five.partitions[0].number = 5;
+    assert!(table::encode(&five, five.size, 512).is_err());
+    let mut far = layout;
+    far.partitions[0].start = 1 << 42;
+    assert!(table::encode(&far, 1 << 43, 512).is_err());
+}
+
+#[test]
+fn flipped_bits_and_cut_disks_never_panic() {
+    for layout in [gpt(32 * MIB, 512), mbr(32 * MIB, 512)] {
+        let disk = made(&layout);
+        for at in (0..1024 + 400).chain(32 * MIB - 512..32 * MIB - 400) {
+            for bit in 0..8 {
+                let wrong = disk.clone();
+                let mut byte = [0];
+                wrong.read_at(at, &mut byte).unwrap();
+                wrong.write_at(at, &[byte[0] ^ 1 << bit]).unwrap();
+                let _any = table::read(&wrong);
+            }
+        }
+        let bytes = disk.to_bytes().unwrap();
+        for length in (0..2048).chain([1 << 20, 16 << 20]) {
+            let _any = table::read(&MemoryDisk::from_bytes(&bytes[..length], 512));
+        }
+    }
+}
