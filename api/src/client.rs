@@ -111,7 +111,9 @@ pub struct Client {
 impl std::fmt::Debug for Client {
     /// Without the token: it must not reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("server", &self.server).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,13 +137,21 @@ impl Client {
             .max_idle_connections_per_host(8)
             .user_agent(concat!("mimeo/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent, server: server.to_owned(), key, bearer: None })
+        Ok(Self {
+            agent,
+            server: server.to_owned(),
+            key,
+            bearer: None,
+        })
     }
 
     /// The same client, asking as the bearer of `token`.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { bearer: Some(Arc::from(token)), ..self.clone() }
+        Self {
+            bearer: Some(Arc::from(token)),
+            ..self.clone()
+        }
     }
 
     /// Address and port of the server.
@@ -177,7 +187,9 @@ impl Client {
             what: "writing the question",
             reason: error.to_string(),
         })?;
-        let request = self.request("POST", path).set("Content-Type", "application/json");
+        let request = self
+            .request("POST", path)
+            .set("Content-Type", "application/json");
         let response = self.send(request, Some(&body))?;
         self.body(response, LARGEST_JSON)
     }
@@ -189,7 +201,9 @@ impl Client {
     }
 
     fn request(&self, method: &str, path: &str) -> ureq::Request {
-        let request = self.agent.request(method, &format!("https://{}{path}", self.server));
+        let request = self
+            .agent
+            .request(method, &format!("https://{}{path}", self.server));
         match &self.bearer {
             Some(token) => request.set("Authorization", &format!("Bearer {token}")),
             None => request,
@@ -209,14 +223,20 @@ impl Client {
             Ok(response) if response.status() < 300 => Ok(response),
             Ok(response) => Err(refusal(response.status(), response)),
             Err(ureq::Error::Status(status, response)) => Err(refusal(status, response)),
-            Err(ureq::Error::Transport(transport)) => Err(self.unreachable(&transport)),
+            Err(ureq::Error::Transport(transport)) => {
+                // Its own text begins with the address, which ours has already.
+                let kind = transport.kind().to_string();
+                let what = transport.message().map_or(kind, str::to_owned);
+                Err(self.unreachable(what, &transport))
+            }
         }
     }
 
     fn body(&self, response: ureq::Response, limit: u64) -> Result<Vec<u8>, ClientError> {
         let url = response.get_url().to_owned();
-        let announced: Option<u64> =
-            response.header("Content-Length").and_then(|length| length.parse().ok());
+        let announced: Option<u64> = response
+            .header("Content-Length")
+            .and_then(|length| length.parse().ok());
         let too_long = || ClientError::Answer {
             path: url.clone(),
             reason: format!("it is longer than {limit} bytes"),
@@ -226,18 +246,24 @@ impl Client {
         }
         let mut bytes = Vec::new();
         // One byte more than allowed shows that there is more.
-        let read = response.into_reader().take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| self.unreachable(&error))?;
+        let read = response
+            .into_reader()
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes);
+        read.map_err(|error| self.unreachable(error.to_string(), &error))?;
         if bytes.len() as u64 > limit {
             return Err(too_long());
         }
         Ok(bytes)
     }
 
-    /// The whole chain of a failure of the connection, told apart by whether
-    /// the wrong peer answered or none.
-    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
-        let mut reason = error.to_string();
+    /// A failure of the connection with the whole chain behind it, told apart
+    /// by whether the wrong peer answered or none.
+    fn unreachable(
+        &self,
+        mut reason: String,
+        error: &(dyn std::error::Error + 'static),
+    ) -> ClientError {
         let mut next = error.source();
         while let Some(cause) = next {
             let text = cause.to_string();
@@ -248,7 +274,11 @@ impl Client {
         }
         let (server, key) = (self.server.clone(), self.key);
         match wrong_peer(error) {
-            Some(reason) => ClientError::NotTheServer { server, key, reason },
+            Some(reason) => ClientError::NotTheServer {
+                server,
+                key,
+                reason,
+            },
             None => ClientError::Unreachable { server, reason },
         }
     }
@@ -258,7 +288,9 @@ impl Client {
 fn wrong_peer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(cause) = next {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
         let tls = cause
             .downcast_ref::<rustls::Error>()
             .or_else(|| inner.and_then(|inner| inner.downcast_ref()));
@@ -280,7 +312,10 @@ fn wrong_peer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 fn refusal(status: u16, response: ureq::Response) -> ClientError {
     let mut bytes = Vec::new();
     // A body that breaks off is still a refusal with this status.
-    let _ = response.into_reader().take(LARGEST_ERROR).read_to_end(&mut bytes);
+    let _ = response
+        .into_reader()
+        .take(LARGEST_ERROR)
+        .read_to_end(&mut bytes);
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| ErrorBody {
         code: "unexplained".to_owned(),
         message: String::from_utf8_lossy(&bytes).chars().take(200).collect(),
@@ -289,6 +324,8 @@ fn refusal(status: u16, response: ureq::Response) -> ClientError {
 }
 
 fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| ClientError::Answer { path: path.to_owned(), reason: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| ClientError::Answer {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }

@@ -101,7 +101,12 @@ impl Receipt {
     /// When the statement cannot be written.
     pub fn claim(statement: Statement, key: &SigningKey) -> Result<Self, ReceiptError> {
         let run_signature = key.sign(&labelled(STATEMENT, &canonical(&statement)?));
-        Ok(Self { statement, run_key: key.public(), run_signature, confirmed: None })
+        Ok(Self {
+            statement,
+            run_key: key.public(),
+            run_signature,
+            confirmed: None,
+        })
     }
 
     /// Adds the server's confirmation at `time`.
@@ -111,7 +116,11 @@ impl Receipt {
     pub fn confirm(mut self, key: &SigningKey, time: u64) -> Result<Self, ReceiptError> {
         self.check_claim()?;
         let signature = key.sign(&self.confirmed_bytes(time)?);
-        self.confirmed = Some(Countersignature { key: key.public(), time, signature });
+        self.confirmed = Some(Countersignature {
+            key: key.public(),
+            time,
+            signature,
+        });
         Ok(self)
     }
 
@@ -121,7 +130,9 @@ impl Receipt {
     /// When it did not.
     pub fn check_claim(&self) -> Result<(), ReceiptError> {
         let bytes = labelled(STATEMENT, &canonical(&self.statement)?);
-        Ok(self.run_key.verify(STATEMENT, &bytes, &self.run_signature)?)
+        Ok(self
+            .run_key
+            .verify(STATEMENT, &bytes, &self.run_signature)?)
     }
 
     /// Checks both signatures; `server` is the key to expect, if it is known.
@@ -132,10 +143,15 @@ impl Receipt {
         self.check_claim()?;
         let confirmed = self.confirmed.as_ref().ok_or(ReceiptError::Unconfirmed)?;
         if let Some(&expected) = server.filter(|&&key| key != confirmed.key) {
-            return Err(ReceiptError::OtherServer { expected, found: confirmed.key });
+            return Err(ReceiptError::OtherServer {
+                expected,
+                found: confirmed.key,
+            });
         }
         let bytes = self.confirmed_bytes(confirmed.time)?;
-        confirmed.key.verify(COUNTERSIGNATURE, &bytes, &confirmed.signature)?;
+        confirmed
+            .key
+            .verify(COUNTERSIGNATURE, &bytes, &confirmed.signature)?;
         Ok(confirmed)
     }
 
@@ -148,5 +164,8 @@ impl Receipt {
 /// The one way a value is written for signing: JSON, fields in declared order,
 /// no spaces; neither maps nor fractions occur in it.
 fn canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, TrustError> {
-    serde_json::to_vec(value).map_err(|source| TrustError::Content { what: STATEMENT, source })
+    serde_json::to_vec(value).map_err(|source| TrustError::Content {
+        what: STATEMENT,
+        source,
+    })
 }

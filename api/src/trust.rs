@@ -129,7 +129,9 @@ impl Nonce {
     /// When the system has no randomness to give.
     pub fn random() -> Result<Self, TrustError> {
         let mut bytes = [0; 32];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| TrustError::Random)?;
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| TrustError::Random)?;
         Ok(Self(bytes))
     }
 }
@@ -165,11 +167,16 @@ impl Serialize for Signature {
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let pair = |i: usize| text.get(2 * i..2 * i + 2).and_then(|t| u8::from_str_radix(t, 16).ok());
+        let pair = |i: usize| {
+            text.get(2 * i..2 * i + 2)
+                .and_then(|t| u8::from_str_radix(t, 16).ok())
+        };
         let bytes: Option<Vec<u8>> = (0..64).map(pair).collect();
         match bytes {
             Some(bytes) if text.len() == 128 => Ok(Self(bytes)),
-            _ => Err(serde::de::Error::custom("a signature has 128 hexadecimal digits")),
+            _ => Err(serde::de::Error::custom(
+                "a signature has 128 hexadecimal digits",
+            )),
         }
     }
 }
@@ -196,8 +203,9 @@ impl SigningKey {
     /// # Errors
     /// [`TrustError::PrivateKey`] when it is none.
     pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, TrustError> {
-        let pair = Ed25519KeyPair::from_pkcs8(bytes)
-            .map_err(|error| TrustError::PrivateKey { reason: error.to_string() })?;
+        let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|error| TrustError::PrivateKey {
+            reason: error.to_string(),
+        })?;
         Ok(Self { pair })
     }
 
@@ -234,7 +242,11 @@ impl<T: Serialize + DeserializeOwned> Signed<T> {
         let payload =
             serde_json::to_string(value).map_err(|source| TrustError::Content { what, source })?;
         let signature = key.sign(&labelled(what, payload.as_bytes()));
-        Ok(Self { payload, signature, of: PhantomData })
+        Ok(Self {
+            payload,
+            signature,
+            of: PhantomData,
+        })
     }
 
     /// The value, if `key` signed it as a `what`.
@@ -242,7 +254,11 @@ impl<T: Serialize + DeserializeOwned> Signed<T> {
     /// # Errors
     /// When it did not, or the content is not a `T`.
     pub fn open(&self, what: &'static str, key: &PublicKey) -> Result<T, TrustError> {
-        key.verify(what, &labelled(what, self.payload.as_bytes()), &self.signature)?;
+        key.verify(
+            what,
+            &labelled(what, self.payload.as_bytes()),
+            &self.signature,
+        )?;
         serde_json::from_str(&self.payload).map_err(|source| TrustError::Content { what, source })
     }
 }
@@ -264,7 +280,9 @@ const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 pub fn short_code(server: &PublicKey, machine: &PublicKey, ours: &Nonce, theirs: &Nonce) -> String {
     let material = [server.0, machine.0, ours.0, theirs.0].concat();
     let hash = blake3::derive_key("mimeo 0 short code", &material);
-    let mut bits = hash[..5].iter().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
+    let mut bits = hash[..5]
+        .iter()
+        .fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
     let mut code = [b'-'; 9];
     for place in [8, 7, 6, 5, 3, 2, 1, 0] {
         let letter = usize::try_from(bits & 31).unwrap_or(0);
@@ -281,8 +299,12 @@ pub fn normal_code(typed: &str) -> String {
         'I' | 'L' => '1',
         other => other,
     };
-    let letters: String =
-        typed.chars().filter(char::is_ascii_alphanumeric).take(8).map(letter).collect();
+    let letters: String = typed
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(8)
+        .map(letter)
+        .collect();
     match letters.split_at_checked(4) {
         Some((first, second)) if !second.is_empty() => format!("{first}-{second}"),
         _ => letters,
@@ -309,7 +331,9 @@ mod tests {
     fn a_changed_payload_is_not_believed() {
         let (key, _) = SigningKey::generate().unwrap();
         let signed = Signed::new("greeting", &"hello".to_owned(), &key).unwrap();
-        let text = serde_json::to_string(&signed).unwrap().replace("hello", "jello");
+        let text = serde_json::to_string(&signed)
+            .unwrap()
+            .replace("hello", "jello");
         let changed: Signed<String> = serde_json::from_str(&text).unwrap();
         assert!(changed.open("greeting", &key.public()).is_err());
     }

@@ -11,7 +11,7 @@ use zstd::zstd_safe::DParameter;
 
 use crate::bytes::{CutOff, Fields};
 use crate::ids::{BlockId, ChunkId};
-use crate::index::ChunkInBlock;
+use crate::job::ChunkInBlock;
 use crate::store::BlockPlace;
 
 /// Bytes before the payload.

@@ -5,17 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 use crate::ids::{ChunkId, PackId};
-use crate::index::{ChunkInBlock, Index};
-use crate::store::BlockPlace;
-
-/// A block to fetch and the chunks wanted of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlockJob {
-    /// Where it lies.
-    pub place: BlockPlace,
-    /// Wanted chunks in block order, each once.
-    pub chunks: Vec<ChunkInBlock>,
-}
+use crate::index::Index;
+use crate::job::BlockJob;
 
 /// A chunk that no block holds: the store is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -6,23 +6,13 @@ use std::fmt;
 
 pub use segment::{Segment, SegmentError};
 
+use crate::job::ChunkInBlock;
 use crate::ids::{ChunkId, SegmentId};
 use crate::store::{BlockPlace, Store, StoreError};
 use thiserror::Error;
 
 /// A longer segment is not read: four GiB index a hundred million chunks.
 pub const MAX_SEGMENT: u64 = 4 << 30;
-
-/// Where a chunk lies in the raw bytes of its block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ChunkInBlock {
-    /// The chunk.
-    pub id: ChunkId,
-    /// Its first byte in the expanded block.
-    pub offset: u32,
-    /// Its length in bytes.
-    pub length: u32,
-}
 
 /// All segments of a store, seen as one.
 #[derive(Clone, Default)]

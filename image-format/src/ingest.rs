@@ -16,7 +16,8 @@ pub use stream::StreamWriter;
 
 use crate::block::{self, SealError};
 use crate::chunker::Chunking;
-use crate::fetch::{BlockJob, MissingChunk};
+use crate::fetch::MissingChunk;
+use crate::job::BlockJob;
 use crate::ids::{ChunkId, ImageId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
 use crate::index::{Index, IndexError, Segment, SegmentError};

@@ -10,9 +10,9 @@ use thiserror::Error;
 
 use crate::block::{HEADER_LENGTH, Header, HeaderError, MAX_RAW, MAX_STORED, SealedBlock};
 use crate::bytes::{CutOff, Fields, length};
-use crate::fetch::BlockJob;
+use crate::job::BlockJob;
 use crate::ids::{BlockId, ChunkId, PackId};
-use crate::index::ChunkInBlock;
+use crate::job::ChunkInBlock;
 use crate::store::BlockPlace;
 
 /// No pack is longer: a server takes one in memory, and a FAT32 stick holds it.

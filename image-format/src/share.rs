@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::fetch::{BlockJob, MissingChunk, fetch_list};
+use crate::fetch::{MissingChunk, fetch_list};
+use crate::job::BlockJob;
 use crate::ids::ImageId;
 use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, IndexError};

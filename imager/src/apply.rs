@@ -17,7 +17,7 @@ mod seal;
 use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 
-use image_format::fetch::BlockJob;
+use image_format::BlockJob;
 use image_format::proof::Proof;
 use image_format::store::Source;
 

@@ -6,7 +6,7 @@ mod reference;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use image_format::fetch::BlockJob;
+use image_format::BlockJob;
 use image_format::image::Manifest;
 use image_format::store::{BlockPlace, MemoryStore, Source, StoreError};
 use imager::apply::{ApplyError, ApplyEvent, apply};

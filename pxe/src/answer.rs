@@ -2,6 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+/// Where iPXE gets its script, over HTTP; the client's own words follow
+/// as the query.
+pub const IPXE_PATH: &str = "/boot/ipxe";
+
 /// The decision about one machine. Turned into text by [`crate::script`] and
 /// into DHCP fields by [`crate::dhcp`].
 #[derive(Debug, Clone, PartialEq, Eq)]

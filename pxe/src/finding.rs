@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use crate::client::Mac;
+use crate::mac::Mac;
 
 /// One thing heard. Its text says what it means and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

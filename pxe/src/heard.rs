@@ -52,7 +52,8 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Architecture, Mac, Stage};
+    use crate::client::{Architecture, Stage};
+use crate::mac::{Mac};
 
     fn client(last: u8, stage: Stage) -> BootClient {
         BootClient {

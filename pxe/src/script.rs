@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::answer::{Answer, BootImage, BootServer};
+use crate::answer::{Answer, BootImage, BootServer, IPXE_PATH};
 use crate::client::{Architecture, BootClient, Stage};
 use crate::dhcp::chain::Loaders;
 use crate::heard::Heard;
@@ -18,9 +18,6 @@ use crate::tftp::normalise;
 pub mod grub;
 pub mod ipxe;
 
-/// Where iPXE gets its script, over HTTP; [`BootClient::to_query`] follows
-/// as the query.
-pub const IPXE_PATH: &str = "/boot/ipxe";
 /// The only configuration GRUB asks for by itself, over TFTP or, under HTTP
 /// Boot, over HTTP.
 pub const GRUB_PATH: &str = "/grub/grub.cfg";

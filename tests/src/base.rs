@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::command::{run, sh};
+use crate::command::run;
+use crate::disk::fingerprint;
 use crate::programs::Programs;
 use crate::reference;
 
@@ -63,12 +64,12 @@ impl Base {
     }
 
     fn capture(&self) -> Result<()> {
-        let before = sh(&["sha256sum", &self.reference.to_string_lossy()])?;
+        let before = fingerprint(&self.reference)?;
         run(self.mimeo().args(["share", "init"]).arg(&self.share))?;
         let mut capture = self.mimeo();
         capture.arg("capture").arg(&self.reference).arg("--share").arg(&self.share);
         run(capture.args(["--name", IMAGE]))?;
-        let after = sh(&["sha256sum", &self.reference.to_string_lossy()])?;
+        let after = fingerprint(&self.reference)?;
         anyhow::ensure!(before == after, "the capture changed its source");
         Ok(())
     }

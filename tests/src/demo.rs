@@ -87,11 +87,20 @@ pub fn run(base: &Base, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<(Vec
 /// The machine nobody knows: compare the code, approve, answer at its screen.
 fn approve_stranger(room: &Room, machine: &mut Running, say: &mut dyn FnMut(&str)) -> Result<()> {
     let limit = Duration::from_secs(300);
-    let after = machine.serial.wait_for(0, "Code: ", limit)?;
-    let code: String = machine.serial.screen()[after..].chars().take(9).collect();
+    let (code, after) = shown_code(machine, limit)?;
     say(&format!("pc3 is unknown and shows {code}: approved at the console"));
     room.mimeo(&["machine", "approve", &code])?;
     answer(machine, after, "pc3")
+}
+
+/// The short code on a machine's screen, and where the screen goes on.
+///
+/// # Errors
+/// When no code is shown within `limit`.
+pub fn shown_code(machine: &Running, limit: Duration) -> Result<(String, usize)> {
+    let after = machine.serial.wait_for(0, "Code:", limit)?;
+    let code = machine.serial.screen()[after..].trim_start().chars().take(9).collect();
+    Ok((code, after))
 }
 
 /// Answers the questions at the machine: the first image, this name, and yes.
@@ -100,9 +109,9 @@ fn approve_stranger(room: &Room, machine: &mut Running, say: &mut dyn FnMut(&str
 /// When a question does not come.
 pub fn answer(machine: &mut Running, from: usize, name: &str) -> Result<()> {
     let limit = Duration::from_secs(120);
-    let after = machine.serial.wait_for(from, "Image number", limit)?;
+    let after = machine.serial.wait_for(from, "Number or name:", limit)?;
     machine.serial.type_text("1\r")?;
-    let after = machine.serial.wait_for(after, "Machine name", limit)?;
+    let after = machine.serial.wait_for(after, "Name of this machine", limit)?;
     machine.serial.type_text(&format!("{name}\r"))?;
     machine.serial.wait_for(after, "Type YES", limit)?;
     machine.serial.type_text("YES\r")
@@ -146,7 +155,7 @@ fn seconds(detail: &RunDetail, started: u64) -> Option<[u64; 3]> {
 /// Bytes of blocks fetched, as the last progress of that stage says.
 pub fn fetched(detail: &RunDetail) -> u64 {
     let done = detail.events.iter().filter_map(|arrived| match &arrived.event.kind {
-        task_sequences::EventKind::Progress { stage, done, .. } if stage == "fetch" => Some(*done),
+        task_sequences::EventKind::Progress { stage, done, .. } if stage == "blocks" => Some(*done),
         _ => None,
     });
     done.max().unwrap_or(0)

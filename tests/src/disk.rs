@@ -18,3 +18,14 @@ pub fn blank(path: &Path, size: u64) -> Result<PathBuf> {
     file.set_len(size).with_context(making)?;
     Ok(path.to_owned())
 }
+
+/// A hash of everything on the disk.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn fingerprint(path: &Path) -> Result<blake3::Hash> {
+    let reading = || format!("reading {}", path.display());
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path).with_context(reading)?).with_context(reading)?;
+    Ok(hasher.finalize())
+}

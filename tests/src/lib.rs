@@ -9,6 +9,7 @@ pub mod base;
 pub mod command;
 pub mod demo;
 pub mod disk;
+pub mod fuzz;
 pub mod network;
 pub mod programs;
 pub mod reference;

@@ -59,7 +59,12 @@ impl Serial {
     pub fn type_text(&mut self, text: &str) -> Result<()> {
         if self.keyboard.is_none() {
             let stream = UnixStream::connect(&self.socket);
-            self.keyboard = Some(stream.context("connecting to the machine's serial line")?);
+            let stream = stream.context("connecting to the machine's serial line")?;
+            // The screen is read from the log; but a line nobody listens on
+            // fills up and stops the machine.
+            let mut screen = stream.try_clone().context("listening to the serial line")?;
+            std::thread::spawn(move || std::io::copy(&mut screen, &mut std::io::sink()));
+            self.keyboard = Some(stream);
         }
         if let Some(keyboard) = &mut self.keyboard {
             for key in text.as_bytes() {

@@ -39,7 +39,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; a refusal says which answer is not valid.
     pub fn choose(&self, session: &str, choice: &Choice) -> Result<(), ClientError> {
-        self.post_raw(&routes::fill(routes::CHOICE, &[&session]), choice).map(drop)
+        self.post_raw(&routes::fill(routes::CHOICE, &[&session]), choice)
+            .map(drop)
     }
 
     /// The assignment of the bearer's run, with its signature checked.
@@ -64,7 +65,9 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn add_events(&self, events: &[Event]) -> Result<u64, ClientError> {
-        let more = MoreEvents { events: events.to_vec() };
+        let more = MoreEvents {
+            events: events.to_vec(),
+        };
         Ok(self.post::<_, EventsStored>(routes::EVENTS, &more)?.next)
     }
 
@@ -78,7 +81,9 @@ impl Client {
             path: routes::RECEIPT.to_owned(),
             reason,
         };
-        signed.verify(Some(&self.key())).map_err(|error| wrong(error.to_string()))?;
+        signed
+            .verify(Some(&self.key()))
+            .map_err(|error| wrong(error.to_string()))?;
         if signed.statement != receipt.statement || signed.run_key != receipt.run_key {
             return Err(wrong("it confirms another receipt".to_owned()));
         }
@@ -92,8 +97,10 @@ impl Client {
     pub fn manifest(&self, image: &ImageId) -> Result<Manifest, ClientError> {
         let path = routes::fill(routes::MANIFEST, &[image]);
         let bytes = self.bytes(&path, LARGEST_MANIFEST)?;
-        Manifest::decode(image, &bytes)
-            .map_err(|error| ClientError::Answer { path, reason: chain(&error) })
+        Manifest::decode(image, &bytes).map_err(|error| ClientError::Answer {
+            path,
+            reason: chain(&error),
+        })
     }
 
     /// Where an image's chunks lie. What comes from there is verified block by
@@ -104,7 +111,10 @@ impl Client {
     pub fn segment(&self, image: &ImageId) -> Result<Segment, ClientError> {
         let path = routes::fill(routes::SEGMENT, &[image]);
         let bytes = self.bytes(&path, LARGEST_SEGMENT)?;
-        Segment::decode(bytes).map_err(|error| ClientError::Answer { path, reason: chain(&error) })
+        Segment::decode(bytes).map_err(|error| ClientError::Answer {
+            path,
+            reason: chain(&error),
+        })
     }
 }
 

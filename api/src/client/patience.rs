@@ -24,7 +24,9 @@ pub struct SystemClock {
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -69,13 +71,21 @@ pub struct Patience {
 impl Patience {
     /// Waits for ever and tells `watch` before each pause and at the end.
     pub fn for_ever(watch: Watch) -> Self {
-        Self { limit: None, clock: Arc::new(SystemClock::default()), watch }
+        Self {
+            limit: None,
+            clock: Arc::new(SystemClock::default()),
+            watch,
+        }
     }
 
     /// Waits up to `limit`, silently.
     pub fn up_to(limit: Duration) -> Self {
         let watch: Watch = Arc::new(|_| {});
-        Self { limit: Some(limit), clock: Arc::new(SystemClock::default()), watch }
+        Self {
+            limit: Some(limit),
+            clock: Arc::new(SystemClock::default()),
+            watch,
+        }
     }
 
     /// The same with another clock.
@@ -105,12 +115,17 @@ impl Patience {
             let gone = self.clock.now().saturating_sub(start);
             match answer {
                 Err(error) if error.is_transient() => {
-                    pause = pauses.next().map_or(pause, |&seconds| Duration::from_secs(seconds));
+                    pause = pauses
+                        .next()
+                        .map_or(pause, |&seconds| Duration::from_secs(seconds));
                     if self.limit.is_some_and(|limit| gone + pause > limit) {
                         return Err(error);
                     }
                     failed = true;
-                    (self.watch)(&Outage::Waiting { gone, error: &error });
+                    (self.watch)(&Outage::Waiting {
+                        gone,
+                        error: &error,
+                    });
                     self.clock.sleep(pause);
                 }
                 other => {
@@ -126,7 +141,9 @@ impl Patience {
 
 impl std::fmt::Debug for Patience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patience").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("Patience")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -153,7 +170,10 @@ mod tests {
     }
 
     fn gone() -> ClientError {
-        ClientError::Unreachable { server: "10.0.0.1:1".to_owned(), reason: "refused".to_owned() }
+        ClientError::Unreachable {
+            server: "10.0.0.1:1".to_owned(),
+            reason: "refused".to_owned(),
+        }
     }
 
     #[test]
@@ -184,18 +204,29 @@ mod tests {
         let clock = Arc::new(FakeClock::default());
         let patience =
             Patience::up_to(Duration::from_secs(10)).with_clock(Arc::<FakeClock>::clone(&clock));
-        assert!(patience.call::<()>(|| Err(gone())).unwrap_err().is_transient());
+        assert!(
+            patience
+                .call::<()>(|| Err(gone()))
+                .unwrap_err()
+                .is_transient()
+        );
         assert_eq!(clock.0.lock().unwrap().1, [1, 2, 4]);
     }
 
     #[test]
     fn a_refusal_is_not_asked_again() {
         let mut calls = 0;
-        let body = ErrorBody { code: "no".to_owned(), message: "no".to_owned() };
+        let body = ErrorBody {
+            code: "no".to_owned(),
+            message: "no".to_owned(),
+        };
         let patience = Patience::up_to(Duration::from_secs(10));
         let answer = patience.call::<()>(|| {
             calls += 1;
-            Err(ClientError::Refused { status: 404, body: body.clone() })
+            Err(ClientError::Refused {
+                status: 404,
+                body: body.clone(),
+            })
         });
         assert!(!answer.unwrap_err().is_transient());
         assert_eq!(calls, 1);

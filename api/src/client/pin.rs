@@ -20,8 +20,9 @@ use crate::trust::PublicKey;
 
 /// SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING, 0 unused bits, 32
 /// bytes }: what stands before an Ed25519 key (RFC 8410, section 4).
-const ED25519_KEY_INFO: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const ED25519_KEY_INFO: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 /// A TLS configuration that speaks to the holder of `key` and to nobody else.
 ///
@@ -29,17 +30,25 @@ const ED25519_KEY_INFO: [u8; 12] =
 /// When the TLS library cannot do TLS 1.3, which is a fault of the build.
 pub fn tls_config(key: PublicKey) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Pinned { key, provider: Arc::clone(&provider) });
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13])?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let verifier = Arc::new(Pinned {
+        key,
+        provider: Arc::clone(&provider),
+    });
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&version::TLS13])?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 /// The Ed25519 key in a certificate; `None` when it carries another kind.
 fn key_of(certificate: &CertificateDer<'_>) -> Result<Option<PublicKey>, Error> {
     let info = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
     let key = info.as_ref().strip_prefix(ED25519_KEY_INFO.as_slice());
-    Ok(key.and_then(|bytes| bytes.try_into().ok()).map(PublicKey::new))
+    Ok(key
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(PublicKey::new))
 }
 
 /// Believes one key.
@@ -61,7 +70,9 @@ impl ServerCertVerifier for Pinned {
         if key_of(end_entity)? == Some(self.key) {
             return Ok(ServerCertVerified::assertion());
         }
-        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        Err(Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
     fn verify_tls12_signature(
@@ -102,8 +113,14 @@ mod tests {
     #[test]
     fn only_the_newest_protocol_and_one_kind_of_signature_are_offered() {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let pinned = Pinned { key: PublicKey::new([1; 32]), provider };
-        assert_eq!(pinned.supported_verify_schemes(), [SignatureScheme::ED25519]);
+        let pinned = Pinned {
+            key: PublicKey::new([1; 32]),
+            provider,
+        };
+        assert_eq!(
+            pinned.supported_verify_schemes(),
+            [SignatureScheme::ED25519]
+        );
         assert!(tls_config(PublicKey::new([1; 32])).is_ok());
     }
 }

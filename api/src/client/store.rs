@@ -35,10 +35,12 @@ impl HttpSource {
 
 impl Source for HttpSource {
     fn block(&self, place: &BlockPlace) -> Result<Vec<u8>, StoreError> {
-        self.patience.call(|| self.fetch(place)).map_err(|error| StoreError::Remote {
-            doing: format!("fetching {place} from {}", self.client.server()),
-            retry: error.is_transient(),
-            source: Box::new(error),
-        })
+        self.patience
+            .call(|| self.fetch(place))
+            .map_err(|error| StoreError::Remote {
+                doing: format!("fetching {place} from {}", self.client.server()),
+                retry: error.is_transient(),
+                source: Box::new(error),
+            })
     }
 }

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::ChunkInBlock;
+use crate::job::ChunkInBlock;
 use crate::block::{HEADER_LENGTH, MAX_RAW, MAX_STORED};
 use crate::bytes::{CutOff, Fields};
-use crate::fetch::BlockJob;
+use crate::job::BlockJob;
 use crate::ids::{BlockId, ChunkId, PackId};
 use crate::store::BlockPlace;
 

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::block;
-use crate::fetch::{BlockJob, fetch_list};
+use crate::fetch::fetch_list;
+use crate::job::BlockJob;
 use crate::ids::{ChunkId, ImageId, PackId};
 use crate::image::Manifest;
 use crate::index::{Index, Segment};

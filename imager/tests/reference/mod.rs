@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use image_format::fetch::BlockJob;
+use image_format::BlockJob;
 use image_format::image::{ImageRecord, Manifest};
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
 use image_format::share::Share;

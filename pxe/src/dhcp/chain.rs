@@ -5,10 +5,9 @@
 //! GRUB from beside itself. Nothing in DHCP says whether Secure Boot is on,
 //! so shim is the one answer that works for every 64-bit UEFI machine.
 
-use crate::answer::{Answer, BootServer};
+use crate::answer::{Answer, BootServer, IPXE_PATH};
 use crate::client::{Architecture, BootClient, Stage};
 use crate::policy::BootPolicy;
-use crate::script;
 use crate::wire::dhcp::{Packet, code};
 use crate::wire::pxe;
 
@@ -101,7 +100,7 @@ pub fn next(
         return Next::Nothing;
     }
     if client.stage == Stage::Ipxe {
-        let path = format!("{}?{}", script::IPXE_PATH, client.to_query());
+        let path = format!("{}?{}", IPXE_PATH, client.to_query());
         return Next::Script(server.url(&path));
     }
     match loaders.loader(client.architecture) {

@@ -10,7 +10,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::client::Mac;
+use crate::mac::Mac;
 use crate::wire::dhcp::{Kind, Packet, code};
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
 use super::pool::Pool;
-use crate::client::Mac;
+use crate::mac::Mac;
 
 /// An offer is kept this long: clients collect offers for up to 8 s, and
 /// several of them may try twice.

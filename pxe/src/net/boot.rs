@@ -175,13 +175,26 @@ pub async fn run(
     }
     let shared = Arc::new(Shared::new(config, parts, machine));
     let mut tasks = JoinSet::new();
-    tasks.spawn(tftp::serve(requests, Arc::clone(&shared)));
+    tasks.spawn(tftp::serve(requests, Arc::new(desk(&shared))));
     for (listener, socket) in listeners {
         tasks.spawn(answer(listener, socket, Arc::clone(&shared)));
     }
     shutdown.await;
     tasks.shutdown().await;
     Ok(())
+}
+
+fn desk(shared: &Arc<Shared>) -> tftp::Desk {
+    let listener = Arc::clone(shared);
+    tftp::Desk {
+        interface: shared.config.interface.clone(),
+        address: shared.config.address,
+        limits: shared.config.tftp,
+        loaders: shared.config.loaders.clone(),
+        scripts: shared.parts.scripts(&shared.config),
+        files: Arc::clone(&shared.parts.files),
+        report: Box::new(move |finding| listener.report(finding)),
+    }
 }
 
 fn machine(config: &BootConfig, parts: &BootParts) -> Result<Machine, BootError> {
@@ -211,11 +224,20 @@ enum Machine {
     Server(Server, Proxy),
 }
 
+impl BootParts {
+    fn scripts(&self, config: &BootConfig) -> Scripts {
+        Scripts {
+            policy: Arc::clone(&self.policy),
+            heard: Arc::clone(&self.heard),
+            server: config.server(),
+            loaders: config.loaders.clone(),
+        }
+    }
+}
+
 /// What every task of the services needs.
-pub(super) struct Shared {
-    pub(super) config: BootConfig,
-    pub(super) scripts: Scripts,
-    pub(super) files: Arc<dyn TftpFiles>,
+struct Shared {
+    config: BootConfig,
     parts: BootParts,
     machine: Mutex<Machine>,
     told: Mutex<HashSet<Finding>>,
@@ -223,16 +245,8 @@ pub(super) struct Shared {
 
 impl Shared {
     fn new(config: BootConfig, parts: BootParts, machine: Machine) -> Self {
-        let scripts = Scripts {
-            policy: Arc::clone(&parts.policy),
-            heard: Arc::clone(&parts.heard),
-            server: config.server(),
-            loaders: config.loaders.clone(),
-        };
         Self {
-            files: Arc::clone(&parts.files),
             config,
-            scripts,
             parts,
             machine: Mutex::new(machine),
             told: Mutex::new(HashSet::new()),
@@ -240,7 +254,7 @@ impl Shared {
     }
 
     /// Tells a finding, unless it was told before.
-    pub(super) fn report(&self, finding: Finding) {
+    fn report(&self, finding: Finding) {
         {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.len() >= FINDING_LIMIT {

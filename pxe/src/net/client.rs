@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::socket::{self, SocketError};
-use crate::client::Mac;
+use crate::mac::Mac;
 use crate::dhcp::client::{Client, Configuration};
 use crate::dhcp::{CLIENT_PORT, SERVER_PORT};
 

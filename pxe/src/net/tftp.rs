@@ -1,6 +1,6 @@
 //! TFTP: the port requests come in on, and a socket and a task a transfer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tracing::{debug, info, warn};
 
-use super::boot::Shared;
 use super::socket;
+use crate::dhcp::chain::Loaders;
 use crate::finding::Finding;
-use crate::tftp::{Transfer, TransferEnd, normalise};
+use crate::script::Scripts;
+use crate::tftp::{TftpFiles, TftpLimits, Transfer, TransferEnd, normalise};
 use crate::wire::tftp::{ErrorCode, Packet, Request};
 
 /// Transfers at a time: a room of machines, each with a repeated request.
@@ -23,8 +24,19 @@ const PACKET_BUFFER: usize = 1024;
 /// A transfer that progresses, but hardly, ends here.
 const LONGEST_TRANSFER: Duration = Duration::from_secs(3600);
 
+/// What is served, from where, and who hears of what is missing.
+pub(super) struct Desk {
+    pub(super) interface: String,
+    pub(super) address: Ipv4Addr,
+    pub(super) limits: TftpLimits,
+    pub(super) loaders: Loaders,
+    pub(super) scripts: Scripts,
+    pub(super) files: Arc<dyn TftpFiles>,
+    pub(super) report: Box<dyn Fn(Finding) + Send + Sync>,
+}
+
 /// Answers read requests for ever.
-pub(super) async fn serve(requests: UdpSocket, shared: Arc<Shared>) {
+pub(super) async fn serve(requests: UdpSocket, desk: Arc<Desk>) {
     let sessions = Arc::new(Semaphore::new(SESSION_LIMIT));
     let mut buffer = vec![0; REQUEST_BUFFER];
     loop {
@@ -38,7 +50,7 @@ pub(super) async fn serve(requests: UdpSocket, shared: Arc<Shared>) {
             }
         };
         let refusal = match Packet::decode(buffer.get(..length).unwrap_or_default()) {
-            Ok(Packet::Read(request)) => start(&request, peer, &shared, &sessions).err(),
+            Ok(Packet::Read(request)) => start(&request, peer, &desk, &sessions).err(),
             Ok(Packet::Write) => Some(Packet::error(ErrorCode::Refused, "nothing is written here")),
             Ok(Packet::Error { .. }) => None,
             Ok(_) => Some(Packet::error(ErrorCode::Illegal, "no such transfer")),
@@ -57,16 +69,15 @@ pub(super) async fn serve(requests: UdpSocket, shared: Arc<Shared>) {
 fn start(
     request: &Request,
     peer: SocketAddr,
-    shared: &Arc<Shared>,
+    desk: &Arc<Desk>,
     sessions: &Arc<Semaphore>,
 ) -> Result<(), Vec<u8>> {
-    let file = open(request, peer, shared)?;
+    let file = open(request, peer, desk)?;
     let busy = || Packet::error(ErrorCode::Other, "busy, try again");
     let permit = Arc::clone(sessions).try_acquire_owned();
     let permit = permit.map_err(|_| busy())?;
-    let transfer = Transfer::new(request, file, shared.config.tftp)?;
-    let config = &shared.config;
-    let socket = socket::open_towards(&config.interface, config.address, peer)
+    let transfer = Transfer::new(request, file, desk.limits)?;
+    let socket = socket::open_towards(&desk.interface, desk.address, peer)
         .and_then(|socket| {
             socket.set_nonblocking(true)?;
             UdpSocket::from_std(socket)
@@ -88,12 +99,12 @@ fn start(
     Ok(())
 }
 
-fn open(request: &Request, peer: SocketAddr, shared: &Shared) -> Result<Arc<[u8]>, Vec<u8>> {
+fn open(request: &Request, peer: SocketAddr, desk: &Desk) -> Result<Arc<[u8]>, Vec<u8>> {
     let not_found = || Packet::error(ErrorCode::NotFound, "file not found");
     let path = normalise(&request.path);
     let path = path.ok_or_else(|| Packet::error(ErrorCode::Refused, "not a path here"))?;
     if let IpAddr::V4(from) = peer.ip() {
-        match shared.scripts.open(from, &path) {
+        match desk.scripts.open(from, &path) {
             Ok(Some(script)) => return Ok(script.into_bytes().into()),
             Ok(None) => {}
             Err(error) => {
@@ -102,10 +113,10 @@ fn open(request: &Request, peer: SocketAddr, shared: &Shared) -> Result<Arc<[u8]
             }
         }
     }
-    shared.files.open(peer, &path).ok_or_else(|| {
+    desk.files.open(peer, &path).ok_or_else(|| {
         debug!(%peer, path, "TFTP file not found");
-        if shared.config.loaders.names(&path) {
-            shared.report(Finding::LoaderMissing { path });
+        if desk.loaders.names(&path) {
+            (desk.report)(Finding::LoaderMissing { path });
         }
         not_found()
     })

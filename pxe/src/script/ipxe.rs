@@ -22,13 +22,17 @@ pub fn script(
     loaders: &Loaders,
 ) -> Result<String, ScriptError> {
     let body = match answer {
-        Answer::Boot(image) => boot(image, server)?,
+        Answer::Boot(image) => boot(image, architecture, server)?,
         Answer::LocalDisk | Answer::Ignore => disk(architecture, server, loaders),
     };
     Ok(format!("#!ipxe\n{body}"))
 }
 
-fn boot(image: &BootImage, server: BootServer) -> Result<String, ScriptError> {
+fn boot(
+    image: &BootImage,
+    architecture: Architecture,
+    server: BootServer,
+) -> Result<String, ScriptError> {
     let names = initrd_names(image.initrd.len());
     let kernel = server.url(plain_path(&image.kernel)?);
     // The EFI stub asks iPXE for the initrd by name; BIOS ignores it.
@@ -47,7 +51,7 @@ fn boot(image: &BootImage, server: BootServer) -> Result<String, ScriptError> {
         script.push_str(&format!("initrd --name {name} {url} || goto failed\n"));
     }
     script.push_str("boot || goto failed\n");
-    script.push_str(&failure("the boot files could not be loaded"));
+    script.push_str(&failure(architecture, "the boot files could not be loaded"));
     Ok(script)
 }
 
@@ -67,11 +71,16 @@ fn disk(architecture: Architecture, server: BootServer, loaders: &Loaders) -> St
             "chain --autofree tftp://{address}/{grub} || goto failed\n"
         ));
     }
-    script.push_str(&failure("the disk's loader could not be reached"));
+    script.push_str(&failure(architecture, "the disk's loader could not be reached"));
     script
 }
 
-fn failure(what: &str) -> String {
+/// On UEFI the firmware goes on with its own network boot: with Secure Boot on
+/// it refuses the kernel from an iPXE that nobody signed, and shim is the way.
+fn failure(architecture: Architecture, what: &str) -> String {
+    if architecture.is_uefi() {
+        return format!(":failed\necho {what}; the firmware goes on\nexit 1\n");
+    }
     format!(
         ":failed\necho {what}; starting again in {FAILURE_SECONDS} s\n\
          sleep {FAILURE_SECONDS}\nreboot\n"

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::Mac;
+use crate::mac::Mac;
 
 const SERVER: BootServer = BootServer {
     address: Ipv4Addr::new(10, 77, 0, 1),

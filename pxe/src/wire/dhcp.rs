@@ -14,7 +14,7 @@ use dhcproto::{Decodable, Decoder, Encodable, Encoder};
 use thiserror::Error;
 
 use crate::bytes::Reader;
-use crate::client::Mac;
+use crate::mac::Mac;
 
 pub mod code;
 

@@ -16,6 +16,7 @@ use super::kernel;
 use super::modules::select::{Chosen, SelectError, choose};
 use super::modules::{Stage, TABLE_PATH};
 use super::package::Package;
+pub use super::record::STAGE2;
 use super::record::{
     BootConfig, BootRecord, CONFIG_PATH, Hex32, PackageRecord, Pin, RECORD_NAME, RecordError,
 };
@@ -33,8 +34,6 @@ pub const IPXE: &str = "ipxe.efi";
 pub const KERNEL: &str = "vmlinuz";
 /// The first stage.
 pub const INITRD: &str = "initrd.img";
-/// The second stage.
-pub const STAGE2: &str = "stage2.cpio.zst";
 /// The list of what lies in both stages.
 pub const CONTENTS: &str = "contents.txt";
 

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// The second stage.
+pub const STAGE2: &str = "stage2.cpio.zst";
 /// Name of the record beside the boot files.
 pub const RECORD_NAME: &str = "boot.json";
 /// Where the agent finds whom to trust, in the first stage.
@@ -147,7 +149,7 @@ impl BootConfig {
     /// A configuration of the present format.
     #[must_use]
     pub fn new(server: SocketAddr, server_key: Hex32, kernel: String, stage2: Pin) -> Self {
-        let stage2_name = super::build::STAGE2.to_owned();
+        let stage2_name = STAGE2.to_owned();
         Self {
             format: FORMAT,
             server,

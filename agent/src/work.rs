@@ -1,0 +1,156 @@
+//! Next step → do → event, until this phase has nothing left.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use anyhow::Result;
+use api::client::{Client, Patience};
+use api::messages::run::Assignment;
+use api::trust::SigningKey;
+use inventory::MachineFacts;
+use task_sequences::{EventKind, Next, Phase};
+
+use crate::journal::Journal;
+use crate::screen::Screen;
+use crate::steps;
+
+/// A run on this machine: what every step may know.
+pub(crate) struct Job {
+    /// What to do.
+    pub(crate) assignment: Assignment,
+    /// The server, asked as the bearer of the run's token.
+    pub(crate) client: Client,
+    /// The run's token, for the installed system.
+    pub(crate) token: String,
+    /// Signs the receipt; only the boot environment has it.
+    pub(crate) key: Option<SigningKey>,
+    /// This machine.
+    pub(crate) facts: MachineFacts,
+    /// Whether somebody at the machine chose the image.
+    pub(crate) chosen_here: bool,
+    /// Seconds since 1970 when the run began here.
+    pub(crate) started: u64,
+    /// The disk, once a step has chosen it.
+    pub(crate) disk: OnceLock<PathBuf>,
+    /// Where people look.
+    pub(crate) screen: Screen,
+    /// How outages are waited out.
+    pub(crate) patience: Patience,
+}
+
+/// How a phase ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing is left to do here or elsewhere.
+    Finished,
+    /// What is left runs in this phase.
+    Elsewhere(Phase),
+    /// The run has failed or was stopped, and why.
+    Ended(String),
+}
+
+/// Works through what this phase has to do. An error means that the run can
+/// neither go on nor be reported as failed.
+pub(crate) fn work(job: &Job, journal: &mut Journal, phase: Phase, place: &str) -> Result<Outcome> {
+    let sequence = journal.sequence().clone();
+    if !matches!(journal.state().next(&sequence, phase), Next::Ended(_)) {
+        journal.record(EventKind::Attached {
+            place: place.to_owned(),
+        })?;
+    }
+    loop {
+        let step = match journal.state().next(&sequence, phase) {
+            Next::Do(step) => step,
+            Next::Leave(phase) => return Ok(Outcome::Elsewhere(phase)),
+            Next::Finished => return Ok(Outcome::Finished),
+            Next::Ended(reason) => return Ok(Outcome::Ended(reason)),
+        };
+        journal.record(EventKind::StepStarted {
+            step: step.name.clone(),
+        })?;
+        let end = match steps::perform(step, job, journal) {
+            Ok(()) => EventKind::StepFinished {
+                step: step.name.clone(),
+            },
+            Err(error) => {
+                let reason = format!("{error:#}").replace('\n', " ");
+                EventKind::StepFailed {
+                    step: step.name.clone(),
+                    reason,
+                }
+            }
+        };
+        journal.record(end)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::PublicKey;
+
+    use super::*;
+    use crate::journal::tests::{FakeClock, Shelf, assignment, journal};
+    use crate::screen::tests::scripted;
+
+    fn job() -> Job {
+        Job {
+            assignment: assignment(),
+            client: Client::new("127.0.0.1:9", PublicKey::new([1; 32])).unwrap(),
+            token: "t".to_owned(),
+            key: None,
+            facts: MachineFacts::default(),
+            chosen_here: false,
+            started: 0,
+            disk: OnceLock::new(),
+            screen: scripted(&[]).0,
+            patience: FakeClock::patience(),
+        }
+    }
+
+    fn done(shelf: &Shelf, steps: &[&str]) {
+        let mut journal = journal(shelf);
+        for step in steps {
+            journal
+                .record(EventKind::StepStarted {
+                    step: (*step).to_owned(),
+                })
+                .unwrap();
+            journal
+                .record(EventKind::StepFinished {
+                    step: (*step).to_owned(),
+                })
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_phase_is_left_when_what_remains_runs_elsewhere() {
+        let shelf = Shelf::default();
+        done(&shelf, &["apply-image", "boot-entry"]);
+        let mut journal = journal(&shelf);
+        let outcome = work(&job(), &mut journal, Phase::BootEnvironment, "here").unwrap();
+        assert_eq!(outcome, Outcome::Elsewhere(Phase::Installed));
+        let events = shelf.events.lock().unwrap();
+        assert_eq!(events.last().unwrap().kind.step(), Some("restart"));
+    }
+
+    #[test]
+    fn a_run_that_has_failed_is_left_alone() {
+        let shelf = Shelf::default();
+        let mut journal = journal(&shelf);
+        let step = "apply-image".to_owned();
+        journal
+            .record(EventKind::StepStarted { step: step.clone() })
+            .unwrap();
+        journal
+            .record(EventKind::StepFailed {
+                step,
+                reason: "disk gone".to_owned(),
+            })
+            .unwrap();
+        let before = shelf.events.lock().unwrap().len();
+        let outcome = work(&job(), &mut journal, Phase::BootEnvironment, "here").unwrap();
+        assert_eq!(outcome, Outcome::Ended("apply-image: disk gone".to_owned()));
+        assert_eq!(shelf.events.lock().unwrap().len(), before);
+    }
+}

@@ -1,0 +1,251 @@
+//! Every command, option and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::commands::boot::BootArgs;
+use crate::exit::CODES;
+
+/// Disk imaging and lite-touch deployment
+///
+/// Captures a reference disk into a deduplicated image, boots bare machines
+/// over the network, and turns them into proven copies.
+#[derive(Debug, Parser)]
+#[command(name = "mimeo", version, after_help = CODES, help_expected = true, max_term_width = 80)]
+pub(crate) struct Args {
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make or check a deployment share
+    #[command(subcommand)]
+    Share(ShareCommand),
+    /// Capture a disk into an image, file by file, without changing it
+    Capture(CaptureArgs),
+    /// Look at the images of a share
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Compose and check what machines boot into
+    Boot(BootArgs),
+    /// Run the server: DHCP or proxyDHCP, TFTP, HTTP and TLS
+    Serve(ServeArgs),
+    /// Know machines before they come, list them, approve them
+    #[command(subcommand)]
+    Machine(MachineCommand),
+    /// Look at deployments
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Check the proof of a deployment
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Manual {
+        /// Folder for the pages; made if it is not there
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// `mimeo share`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShareCommand {
+    /// Make an empty share in a new or empty folder
+    Init {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// Read everything in the share and check that every image is whole
+    Check {
+        /// The share's folder
+        dir: PathBuf,
+    },
+}
+
+/// `mimeo capture`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CaptureArgs {
+    /// Disk image file or block device to capture; it is only read
+    pub(crate) source: PathBuf,
+    /// The share to capture into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) share: PathBuf,
+    /// Name of the image
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Sector size of the disk in an image file
+    #[arg(long, value_name = "BYTES", default_value_t = 512)]
+    pub(crate) sector_size: u32,
+}
+
+/// `mimeo image`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// List the images
+    List {
+        /// The share
+        #[arg(long, value_name = "DIR")]
+        share: PathBuf,
+    },
+    /// Show an image: system, disk layout, sizes
+    Show {
+        /// Name or id of the image
+        image: String,
+        /// The share
+        #[arg(long, value_name = "DIR")]
+        share: PathBuf,
+    },
+    /// List files of an image
+    Ls {
+        /// Name or id of the image
+        image: String,
+        /// Folder inside the image
+        #[arg(default_value = "/")]
+        path: String,
+        /// The share
+        #[arg(long, value_name = "DIR")]
+        share: PathBuf,
+        /// Partition number; by default the one that holds the system
+        #[arg(long, value_name = "NUMBER")]
+        partition: Option<u32>,
+    },
+}
+
+/// `mimeo serve`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// The server's configuration
+    #[arg(long, value_name = "FILE", default_value = "mimeo.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// Which server an operator speaks to.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ServerArgs {
+    /// The server's configuration, on the server itself
+    #[arg(long, value_name = "FILE", default_value = "mimeo.toml")]
+    pub(crate) config: PathBuf,
+    /// Address of a server elsewhere; needs --key and --token
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "key", requires = "token")]
+    pub(crate) server: Option<String>,
+    /// The server's public key, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) key: Option<api::PublicKey>,
+    /// File that holds the operator's token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
+}
+
+/// `mimeo machine`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MachineCommand {
+    /// List the machines the server knows
+    List {
+        /// The server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Make a machine known before it comes
+    Add(AddArgs),
+    /// Approve a machine that shows this code
+    Approve {
+        /// The code as the machine shows it
+        code: String,
+        /// Name for the machine; otherwise it is asked there
+        #[arg(long)]
+        name: Option<String>,
+        /// Image for the machine; otherwise it is asked there
+        #[arg(long)]
+        image: Option<String>,
+        /// The server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// `mimeo machine add`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AddArgs {
+    /// Name the machine gets
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Address of its network adapter
+    #[arg(long, value_name = "MAC", required_unless_present_any = ["uuid", "serial"])]
+    pub(crate) mac: Vec<inventory::HardwareAddr>,
+    /// SMBIOS UUID
+    #[arg(long)]
+    pub(crate) uuid: Option<String>,
+    /// Serial number
+    #[arg(long)]
+    pub(crate) serial: Option<String>,
+    /// Image to apply; otherwise it is asked at the machine
+    #[arg(long)]
+    pub(crate) image: Option<String>,
+    /// Target disk by serial number, WWN or by-id name
+    #[arg(long)]
+    pub(crate) disk: Option<String>,
+    /// Overwrite a disk that holds another system without asking there
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Start without anybody's approval
+    #[arg(long)]
+    pub(crate) unattended: bool,
+    /// The server
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// `mimeo run`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// List the runs
+    List {
+        /// The server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show what happened in a run
+    Show {
+        /// The run
+        run: String,
+        /// The server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Print a run's receipt, to be kept in a file
+    Receipt {
+        /// The run
+        run: String,
+        /// The server
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// `mimeo receipt`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Check a receipt's two signatures; needs no server
+    Verify {
+        /// The receipt
+        file: PathBuf,
+        /// Public key of the server that must have confirmed it
+        #[arg(long, value_name = "HEX")]
+        key: Option<api::PublicKey>,
+        /// Configuration of that server, to take the key from
+        #[arg(long, value_name = "FILE", conflicts_with = "key")]
+        config: Option<PathBuf>,
+    },
+}

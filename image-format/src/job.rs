@@ -1,0 +1,24 @@
+//! Which block, and which chunks in it: what is indexed, fetched and opened.
+
+use crate::ids::ChunkId;
+use crate::store::BlockPlace;
+
+/// Where a chunk lies in the raw bytes of its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChunkInBlock {
+    /// The chunk.
+    pub id: ChunkId,
+    /// Its first byte in the expanded block.
+    pub offset: u32,
+    /// Its length in bytes.
+    pub length: u32,
+}
+
+/// A block to fetch and the chunks wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockJob {
+    /// Where it lies.
+    pub place: BlockPlace,
+    /// Wanted chunks in block order, each once.
+    pub chunks: Vec<ChunkInBlock>,
+}

@@ -1,0 +1,84 @@
+//! Two ports. The clear one hands out loaders, kernel and initramfs, nothing
+//! else; everything else is TLS, and here is where it is routed, bounded and
+//! where refusals get their status codes.
+
+mod agent;
+mod blocks;
+pub(crate) mod boot;
+mod file;
+mod gate;
+mod images;
+pub(crate) mod listen;
+mod machines;
+mod refusal;
+mod runs;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::routes;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::error::Refusal;
+use crate::service::House;
+
+/// Largest body where nothing else is said: a few hundred events.
+const BODY: usize = 1 << 20;
+/// A hello is kept in memory for strangers too.
+const HELLO_BODY: usize = 64 << 10;
+/// A receipt has a row for each volume and each overlay file, and the steps.
+const RECEIPT_BODY: usize = 1 << 20;
+/// Longest time until an answer begins, body included: a large manifest on a
+/// slow disk.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Everything the TLS port knows.
+pub(crate) fn router(house: Arc<House>) -> Router {
+    let limit = DefaultBodyLimit::max;
+    Router::new()
+        .route(routes::HELLO, post(agent::hello).layer(limit(HELLO_BODY)))
+        .route(
+            routes::SESSION,
+            post(agent::standing).layer(limit(HELLO_BODY)),
+        )
+        .route(routes::CHOICE, post(agent::choose).layer(limit(HELLO_BODY)))
+        .route(routes::ASSIGNMENT, get(agent::assignment))
+        .route(routes::EVENTS, get(agent::events).post(agent::more_events))
+        .route(
+            routes::RECEIPT,
+            post(agent::receipt).layer(limit(RECEIPT_BODY)),
+        )
+        .route(routes::MANIFEST, get(blocks::manifest))
+        .route(routes::SEGMENT, get(blocks::segment))
+        .route(routes::BLOCK, get(blocks::block))
+        .route(routes::IMAGES, get(images::list))
+        .route(
+            routes::MACHINES,
+            get(machines::list).post(machines::pre_stage),
+        )
+        .route(routes::APPROVE, post(machines::approve))
+        .route(routes::RUNS, get(runs::list))
+        .route(routes::RUN, get(runs::one))
+        .route(routes::RUN_RECEIPT, get(runs::receipt))
+        .route(routes::STATUS, get(status::show))
+        .fallback(|| async { Refusal::NotFound })
+        .layer(middleware::from_fn(in_time))
+        .layer(limit(BODY))
+        .with_state(house)
+}
+
+/// Gives up on what takes too long, so that nobody holds a place for ever.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::Busy.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! The deployment share, opened for reading. Others write to it at any time;
+//! what they add is seen as soon as somebody asks for images.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use image_format::store::{BlockPlace, DirStore, RefName, Source, Store};
+use image_format::{ImageId, ImageRecord, Manifest, PackId, Segment, Share, ShareError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{error, info};
+
+use crate::error::{Refusal, chain};
+
+/// Images whose block lists are kept: what is rolled out at one time.
+const KEPT: usize = 4;
+/// Stored bytes on their way to machines at once, in bytes: most of the
+/// memory the server uses. Blocks are 4 MiB, the largest one 16 MiB.
+const IN_FLIGHT: u32 = 40 << 20;
+
+/// The share.
+pub(crate) struct ShareRoom {
+    inner: Arc<Inner>,
+    in_flight: Arc<Semaphore>,
+    /// One manifest is expanded at a time: they are the largest things here.
+    heavy: Arc<Semaphore>,
+}
+
+struct Inner {
+    store: Arc<DirStore>,
+    view: RwLock<View>,
+    kept: Mutex<Vec<(ImageId, Arc<ImageBlocks>)>>,
+}
+
+struct View {
+    share: Share<Arc<DirStore>>,
+    refs: Vec<RefName>,
+}
+
+/// Where the blocks of one image lie.
+pub(crate) struct ImageBlocks {
+    /// The same as an index segment.
+    pub(crate) segment: Vec<u8>,
+    places: HashMap<(PackId, u64), BlockPlace>,
+}
+
+/// Bytes of a block. While they are kept, their share of the memory is taken.
+pub(crate) struct BlockBytes {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for BlockBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl ImageBlocks {
+    /// The block at this place, if it is one of the image's.
+    pub(crate) fn place(&self, pack: PackId, offset: u64, stored: u32) -> Option<BlockPlace> {
+        self.places
+            .get(&(pack, offset))
+            .filter(|place| place.stored == stored)
+            .copied()
+    }
+}
+
+impl ShareRoom {
+    /// Opens the share in a folder.
+    ///
+    /// # Errors
+    /// It is none, or damaged.
+    pub(crate) fn open(dir: &Path) -> Result<Self, ShareError> {
+        let store = Arc::new(DirStore::open(dir)?);
+        let refs = store.list_refs()?;
+        let share = Share::open(Arc::clone(&store))?;
+        let view = RwLock::new(View { share, refs });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                view,
+                kept: Mutex::default(),
+            }),
+            in_flight: Arc::new(Semaphore::new(
+                usize::try_from(IN_FLIGHT).unwrap_or(usize::MAX),
+            )),
+            heavy: Arc::new(Semaphore::new(1)),
+        })
+    }
+
+    /// The newest image of every name, newest last.
+    pub(crate) async fn images(&self) -> Result<Vec<ImageRecord>, Refusal> {
+        let mut images = self.look(|inner| Ok(inner.fresh(Share::images))).await?;
+        images.sort_by_key(|record| record.captured);
+        Ok(images)
+    }
+
+    /// An image by name or id.
+    pub(crate) async fn find(&self, image: &str) -> Result<ImageRecord, Refusal> {
+        let asked = image.to_owned();
+        self.look(move |inner| {
+            inner
+                .fresh(|share| share.find(&asked))
+                .map_err(|error| match error {
+                    ShareError::Unknown { asked } | ShareError::Ambiguous { asked, .. } => {
+                        Refusal::UnknownImage { image: asked }
+                    }
+                    other => other.into(),
+                })
+        })
+        .await
+    }
+
+    /// An image's manifest as it is stored.
+    pub(crate) async fn manifest_bytes(&self, image: ImageId) -> Result<Vec<u8>, Refusal> {
+        let _one = self.heavy().await?;
+        self.look(move |inner| Ok(inner.store.read_manifest(&image)?))
+            .await
+    }
+
+    /// Does something with an image's manifest, off the runtime's threads.
+    pub(crate) async fn with_manifest<T, F>(&self, image: ImageId, work: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Manifest) -> T + Send + 'static,
+    {
+        let _one = self.heavy().await?;
+        self.look(move |inner| Ok(work(&inner.read(|share| share.manifest(&image))?)))
+            .await
+    }
+
+    /// Where an image's blocks lie.
+    pub(crate) async fn blocks(&self, image: ImageId) -> Result<Arc<ImageBlocks>, Refusal> {
+        if let Some(kept) = self.inner.kept(&image) {
+            return Ok(kept);
+        }
+        let _one = self.heavy().await?;
+        self.look(move |inner| match inner.kept(&image) {
+            Some(kept) => Ok(kept),
+            None => inner.load_blocks(&image),
+        })
+        .await
+    }
+
+    /// The stored bytes of a block, unverified: whoever gets them verifies.
+    pub(crate) async fn block(&self, place: BlockPlace) -> Result<BlockBytes, Refusal> {
+        let room = Arc::clone(&self.in_flight).acquire_many_owned(place.stored.min(IN_FLIGHT));
+        let room = room.await.map_err(|_| Refusal::Busy)?;
+        let bytes = self
+            .look(move |inner| Ok(inner.store.block(&place)?))
+            .await?;
+        Ok(BlockBytes { bytes, _room: room })
+    }
+
+    async fn heavy(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.heavy)
+            .acquire_owned()
+            .await
+            .map_err(|_| Refusal::Busy)
+    }
+
+    async fn look<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Inner) -> Result<T, Refusal> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || work(&inner)).await?
+    }
+}
+
+impl Inner {
+    /// Asks the share after a look for new captures. A damaged addition does
+    /// not take away what was there: it is told, and the old view answers.
+    fn fresh<T>(&self, ask: impl FnOnce(&Share<Arc<DirStore>>) -> T) -> T {
+        match self.store.list_refs() {
+            Ok(refs)
+                if refs
+                    == self
+                        .view
+                        .read()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .refs => {}
+            Ok(refs) => {
+                let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+                match view.share.refresh() {
+                    Ok(()) => {
+                        info!(refs = refs.len(), "the share has new captures");
+                        view.refs = refs;
+                    }
+                    Err(e) => error!(error = chain(&e), "the share cannot be read again"),
+                }
+            }
+            Err(e) => error!(error = chain(&e), "the share's images cannot be listed"),
+        }
+        self.read(ask)
+    }
+
+    fn read<T>(&self, ask: impl FnOnce(&Share<Arc<DirStore>>) -> T) -> T {
+        ask(&self
+            .view
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .share)
+    }
+
+    fn kept(&self, image: &ImageId) -> Option<Arc<ImageBlocks>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter()
+            .find(|(id, _)| id == image)
+            .map(|(_, blocks)| Arc::clone(blocks))
+    }
+
+    fn load_blocks(&self, image: &ImageId) -> Result<Arc<ImageBlocks>, Refusal> {
+        let jobs = self.read(|share| {
+            let manifest = share.manifest(image)?;
+            share.jobs(&manifest).map_err(ShareError::from)
+        })?;
+        let segment = Segment::encode(&jobs).map_err(|e| Refusal::Share { reason: chain(&e) })?;
+        let places = jobs
+            .iter()
+            .map(|job| ((job.place.pack, job.place.offset), job.place))
+            .collect();
+        let blocks = Arc::new(ImageBlocks { segment, places });
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        kept.push((*image, Arc::clone(&blocks)));
+        Ok(blocks)
+    }
+}
+
+impl From<ShareError> for Refusal {
+    fn from(error: ShareError) -> Self {
+        Self::Share {
+            reason: chain(&error),
+        }
+    }
+}

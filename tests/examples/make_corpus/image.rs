@@ -1,0 +1,197 @@
+//! A small image in a store in memory: all files a share has.
+
+use anyhow::{Context, Result};
+use image_format::entry::{Entry, Kind, Timestamp, Xattr};
+use image_format::layout::{DiskLayout, Ext4Facts, FatFacts, Partition, Scheme, Volume};
+use image_format::{
+    ImageRecord, Ingest, IngestOptions, Manifest, MemoryStore, NewImage, Source, Store,
+    SystemWords, VolumeTree, pack,
+};
+use lab::fuzz::repair::{u32_at, u64_at};
+
+use crate::Corpus;
+
+const ROOT_HEADER: usize = 16;
+const ROOT_ROW: usize = 48;
+
+pub(crate) fn make(corpus: &Corpus) -> Result<()> {
+    let store = MemoryStore::new();
+    commit(&store)?;
+    for (number, id) in store.list_packs()?.iter().enumerate() {
+        let bytes = store.read_pack(id)?;
+        corpus.put("pack", &format!("pack-{number}"), &bytes)?;
+        for (block, job) in pack::decode(id, &bytes)?.iter().enumerate() {
+            let file = format!("block-{number}-{block}");
+            corpus.put("block", &file, &store.block(&job.place)?)?;
+        }
+    }
+    for (number, id) in store.list_indexes()?.iter().enumerate() {
+        corpus.put("segment", &format!("segment-{number}"), &store.read_index(id)?)?;
+    }
+    for id in store.list_manifests()? {
+        let bytes = store.read_manifest(&id)?;
+        corpus.put("manifest", "two-volumes", &bytes)?;
+        corpus.put("manifest_tables", "two-volumes", &expanded(&bytes)?)?;
+    }
+    let empty = Manifest {
+        disk: layout(Vec::new(), Scheme::None),
+        volumes: Vec::new(),
+    };
+    let (_, bytes) = empty.encode()?;
+    corpus.put("manifest", "empty", &bytes)?;
+    corpus.put("manifest_tables", "empty", &expanded(&bytes)?)?;
+    for at in store.list_refs()? {
+        corpus.put("image_ref", "reference", &store.read_ref(&at)?)?;
+    }
+    Ok(())
+}
+
+/// The manifest with its tables not compressed, as `manifest_tables` takes it.
+fn expanded(manifest: &[u8]) -> Result<Vec<u8>> {
+    let root_end = ROOT_HEADER + u32_at(manifest, 12) as usize * ROOT_ROW;
+    let (root, mut frames) = manifest.split_at_checked(root_end).context("no root")?;
+    let mut bytes = root.to_vec();
+    while !frames.is_empty() {
+        let length = usize::try_from(u64_at(frames, 0))?;
+        let frame = frames.get(8..8 + length).context("a frame is cut")?;
+        let rows = zstd::bulk::decompress(frame, 1 << 20)?;
+        bytes.extend((rows.len() as u64).to_le_bytes());
+        bytes.extend(rows);
+        frames = &frames[8 + length..];
+    }
+    Ok(bytes)
+}
+
+/// A record for messages that carry one.
+pub(crate) fn commit(store: &MemoryStore) -> Result<ImageRecord> {
+    let options = IngestOptions {
+        threads: 1,
+        ..IngestOptions::default()
+    };
+    let mut ingest = Ingest::new(store, options)?;
+    let mut entries = root_entries();
+    let contents: [(&str, Vec<u8>); 3] = [
+        ("etc/services", b"service port protocol\n".repeat(300)),
+        ("small", b"inline".to_vec()),
+        ("usr.bin", noise(9000)),
+    ];
+    for (path, bytes) in contents {
+        let mut entry = Entry::new(path, Kind::File);
+        entry.mode = 0o644;
+        entry.times.modified.seconds = 1_700_000_000;
+        let hole = if path == "usr.bin" { 4096 } else { 0 };
+        let mut stream = ingest.stream(path.as_bytes(), bytes.len() as u64 + hole);
+        stream.hole(hole)?;
+        stream.write(&bytes)?;
+        entry.content = stream.finish()?;
+        entries.push(entry);
+    }
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    let manifest = Manifest {
+        disk: layout(partitions(), Scheme::Gpt { disk_guid: [9; 16] }),
+        volumes: vec![
+            VolumeTree {
+                partition: 0,
+                entries: esp_entries(),
+            },
+            VolumeTree {
+                partition: 1,
+                entries,
+            },
+        ],
+    };
+    let image = NewImage {
+        name: "reference".to_owned(),
+        captured: 1_700_000_000,
+        parent: None,
+        system: Some(SystemWords {
+            id: "debian".to_owned(),
+            version: "12".to_owned(),
+            name: "Debian GNU/Linux 12".to_owned(),
+            architecture: "x86_64".to_owned(),
+        }),
+    };
+    Ok(ingest.commit(manifest, image)?)
+}
+
+/// Bytes that do not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn root_entries() -> Vec<Entry> {
+    let mut directory = Entry::new("etc", Kind::Directory);
+    directory.mode = 0o755;
+    directory.xattrs = vec![Xattr {
+        name: b"user.comment".to_vec(),
+        value: b"words".to_vec(),
+    }];
+    directory.times.modified = Timestamp {
+        seconds: -1,
+        nanoseconds: 999_999_999,
+    };
+    let mut link = Entry::new("bin", Kind::Symlink(b"usr/bin".to_vec()));
+    link.mode = 0o777;
+    let device = Entry::new("null", Kind::CharDevice { major: 1, minor: 3 });
+    vec![Entry::new("", Kind::Directory), directory, link, device, Entry::new("pipe", Kind::Fifo)]
+}
+
+fn esp_entries() -> Vec<Entry> {
+    let mut folder = Entry::new("EFI", Kind::Directory);
+    folder.short_name = Some(*b"EFI        ");
+    vec![Entry::new("", Kind::Directory), folder]
+}
+
+fn partitions() -> Vec<Partition> {
+    let fat = Volume::Fat(FatFacts {
+        bits: 16,
+        serial: 7,
+        label: *b"ESP        ",
+        cluster_size: 4096,
+        size: 1 << 20,
+        used: 5,
+        hidden_sectors: 2048,
+        oem_name: *b"mkfs.fat",
+        boot_code: vec![0xeb, 0x58],
+    });
+    let ext4 = Volume::Ext4(Ext4Facts {
+        uuid: [3; 16],
+        label: [0; 16],
+        hash_seed: [4; 16],
+        block_size: 4096,
+        inode_size: 256,
+        size: 1 << 20,
+        used: 6,
+        features: [1, 2, 3],
+        defaults: [4, 5, 6],
+        reserved_percent: 5,
+    });
+    let swap = Volume::Swap {
+        uuid: [5; 16],
+        label: [6; 16],
+        page_size: 4096,
+    };
+    let place = |(number, volume): (u32, Volume)| Partition {
+        number,
+        start: u64::from(number) << 20,
+        size: 1 << 20,
+        type_guid: [1; 16],
+        guid: [2; 16],
+        attributes: 4,
+        name: vec![0x45, 0x53, 0x50],
+        volume,
+    };
+    (1..).zip([fat, ext4, swap, Volume::Empty]).map(place).collect()
+}
+
+fn layout(partitions: Vec<Partition>, scheme: Scheme) -> DiskLayout {
+    DiskLayout {
+        sector_size: 512,
+        size: 16 << 20,
+        scheme,
+        boot_code: Vec::new(),
+        partitions,
+    }
+}

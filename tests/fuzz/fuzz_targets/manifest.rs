@@ -1,0 +1,4 @@
+//! The target `manifest` of `lab::fuzz` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| lab::fuzz::target("manifest").expect("it is listed")(input));

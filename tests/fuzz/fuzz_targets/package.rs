@@ -1,0 +1,4 @@
+//! The target `package` of `lab::fuzz` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| lab::fuzz::target("package").expect("it is listed")(input));

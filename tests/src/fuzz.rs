@@ -1,0 +1,65 @@
+//! Whoever reads foreign bytes is asked here: one function a decoder, each with
+//! a property that must hold for every input.
+//!
+//! The same functions run in two places: in `cargo test` over a corpus and
+//! seeded mutations of it (`tests/fuzz_smoke.rs`), and under libFuzzer
+//! (`fuzz/`). A target panics when its property does not hold.
+
+mod boot;
+mod disks;
+mod image;
+mod machines;
+pub mod repair;
+pub mod sparse;
+mod wire;
+mod words;
+
+/// A name, which is also that of the corpus folder and of the libFuzzer
+/// program, and what to run.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every decoder of foreign bytes.
+pub const TARGETS: [Target; 36] = [
+    ("block", image::block),
+    ("pack", image::pack),
+    ("segment", image::segment),
+    ("manifest", image::manifest),
+    ("manifest_tables", image::manifest_tables),
+    ("image_ref", image::image_ref),
+    ("table", disks::table),
+    ("ext4", disks::ext4),
+    ("fat", disks::fat),
+    ("swap", disks::swap),
+    ("scratch", disks::scratch),
+    ("volume", disks::volume),
+    ("dhcp", wire::dhcp),
+    ("pxe_options", wire::pxe_options),
+    ("tftp", wire::tftp),
+    ("script", wire::script),
+    ("dhcp_client", machines::dhcp_client),
+    ("dhcp_server", machines::dhcp_server),
+    ("dhcp_proxy", machines::dhcp_proxy),
+    ("tftp_transfer", machines::tftp_transfer),
+    ("cpio", boot::cpio),
+    ("package", boot::package),
+    ("expand", boot::expand),
+    ("elf", boot::elf),
+    ("modinfo", boot::modinfo),
+    ("signed_program", boot::signed_program),
+    ("modules", boot::modules),
+    ("boot_config", boot::boot_config),
+    ("boot_record", boot::boot_record),
+    ("smbios", words::smbios),
+    ("os_release", words::os_release),
+    ("events", words::events),
+    ("sequence", words::sequence),
+    ("hello", words::hello),
+    ("standing", words::standing),
+    ("receipt", words::receipt),
+];
+
+/// The target of this name.
+pub fn target(name: &str) -> Option<fn(&[u8])> {
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, target)| *target)
+}

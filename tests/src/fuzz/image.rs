@@ -1,0 +1,183 @@
+//! What a share or a server hands out: blocks, packs, segments, manifests, refs.
+
+use image_format::block::{self, MAX_RAW};
+use image_format::ids::{BlockId, ChunkId, ImageId, PackId};
+use image_format::ChunkInBlock;
+use image_format::manifest::image_id;
+use image_format::pack::{self, PackBuilder};
+use image_format::{BlockJob, BlockPlace, Index, Manifest, Segment, refs, volume_proof};
+
+use super::repair::{put, u32_at, u64_at};
+
+/// Raw length and number of chunks in a block's header.
+const BLOCK_RAW: usize = 12;
+const BLOCK_CHUNKS: usize = 20;
+const PACK_TRAILER: usize = 64;
+/// Within a pack's trailer.
+const TABLES_AT: usize = 24;
+const TABLES_HASH: usize = 32;
+const SEGMENT_HASH: usize = 32;
+const SEGMENT_HEADER: usize = 64;
+const ROOT_HEADER: usize = 16;
+const ROOT_ROW: usize = 48;
+/// More tables than any manifest has.
+const MOST_TABLES: usize = 64;
+
+/// An opened block has the length it says, and sealing it again keeps its bytes.
+pub(super) fn block(input: &[u8]) {
+    let place = BlockPlace {
+        pack: PackId::new([0; 32]),
+        block: BlockId::of(input),
+        offset: 0,
+        stored: u32::try_from(input.len()).unwrap_or(u32::MAX),
+        raw: u32_at(input, BLOCK_RAW),
+    };
+    let Ok(opened) = block::open(&place, input) else {
+        return;
+    };
+    let raw = opened.raw();
+    assert_eq!(raw.len(), place.raw as usize);
+    assert!(place.raw <= MAX_RAW);
+    let mut whole = ChunkInBlock {
+        id: ChunkId::of(raw),
+        offset: 0,
+        length: place.raw,
+    };
+    assert_eq!(opened.chunk(&whole).expect("the whole block is a chunk"), raw);
+    whole.offset = 1;
+    assert!(opened.chunk(&whole).is_err(), "a chunk reaches past the end");
+    let sealed = block::seal(raw, u32_at(input, BLOCK_CHUNKS), 1).expect("it can be sealed again");
+    let place = BlockPlace {
+        block: sealed.id,
+        stored: u32::try_from(sealed.bytes.len()).unwrap_or(u32::MAX),
+        ..place
+    };
+    assert_eq!(block::open(&place, &sealed.bytes).expect("it opens again").raw(), raw);
+}
+
+/// A pack's blocks, put into a new pack, are found there as in the old one.
+pub(super) fn pack(input: &[u8]) {
+    check_pack(input);
+    let mut repaired = input.to_vec();
+    if let Some(trailer) = input.len().checked_sub(PACK_TRAILER) {
+        let start = usize::try_from(u64_at(input, trailer + TABLES_AT)).unwrap_or(usize::MAX);
+        let tables = input.get(start..trailer).unwrap_or_default();
+        put(&mut repaired, trailer + TABLES_HASH, blake3::hash(tables).as_bytes());
+    }
+    check_pack(&repaired);
+}
+
+fn check_pack(bytes: &[u8]) {
+    let Ok(jobs) = pack::decode(&PackId::of(bytes), bytes) else {
+        return;
+    };
+    let mut builder = PackBuilder::new();
+    for BlockJob { place, chunks } in &jobs {
+        let start = usize::try_from(place.offset).expect("it lies in memory");
+        let stored = &bytes[start..start + place.stored as usize];
+        let sealed = block::SealedBlock {
+            id: place.block,
+            bytes: stored.to_vec(),
+            raw: place.raw,
+        };
+        let rows: Vec<(ChunkId, u32)> = chunks.iter().map(|chunk| (chunk.id, chunk.length)).collect();
+        let filled: u32 = rows.iter().map(|(_, length)| length).sum();
+        assert_eq!(filled, place.raw, "chunks fill their block");
+        builder.push(&sealed, &rows).expect("it fits again");
+    }
+    let again = builder.finish().expect("a pack of the same blocks");
+    let inside = |jobs: Vec<BlockJob>| -> Vec<BlockJob> {
+        let anywhere = |mut job: BlockJob| {
+            job.place.pack = PackId::new([0; 32]);
+            job
+        };
+        jobs.into_iter().map(anywhere).collect()
+    };
+    assert_eq!(inside(again.jobs), inside(jobs));
+}
+
+/// A segment's jobs make a segment with the same jobs, and find every chunk.
+pub(super) fn segment(input: &[u8]) {
+    check_segment(input);
+    let mut repaired = input.to_vec();
+    let rows = input.get(SEGMENT_HEADER..).unwrap_or_default();
+    put(&mut repaired, SEGMENT_HASH, blake3::hash(rows).as_bytes());
+    check_segment(&repaired);
+}
+
+fn check_segment(bytes: &[u8]) {
+    let Ok(segment) = Segment::decode(bytes.to_vec()) else {
+        return;
+    };
+    let jobs = segment.jobs();
+    let encoded = Segment::encode(&jobs).expect("decoded jobs encode");
+    let again = Segment::decode(encoded).expect("encoded jobs decode");
+    assert_eq!(again.jobs(), jobs);
+    let index = Index::new(vec![segment]);
+    for chunk in jobs.iter().flat_map(|job| &job.chunks) {
+        let (_, found) = index.find(&chunk.id).expect("every row is found");
+        assert_eq!(found.id, chunk.id);
+    }
+}
+
+/// A manifest that decodes encodes to the same image.
+pub(super) fn manifest(input: &[u8]) {
+    let Ok(id) = image_id(input) else {
+        assert!(Manifest::decode(&ImageId::new([0; 32]), input).is_err());
+        return;
+    };
+    let Ok(manifest) = Manifest::decode(&id, input) else {
+        return;
+    };
+    let (_, bytes) = manifest.encode().expect("a decoded manifest encodes");
+    let again = image_id(&bytes).expect("it has a root");
+    assert_eq!(Manifest::decode(&again, &bytes).expect("it decodes again"), manifest);
+    assert_eq!(again, id, "one content has one id");
+    for tree in &manifest.volumes {
+        let proof = volume_proof(tree, &std::collections::BTreeSet::new());
+        assert_eq!(proof.entries, tree.entries.len() as u64);
+    }
+}
+
+/// The same for an input whose tables are not compressed and whose root is
+/// made to fit them: a damaged row is then not stopped by a hash.
+pub(super) fn manifest_tables(input: &[u8]) {
+    manifest(&pressed(input));
+}
+
+fn pressed(input: &[u8]) -> Vec<u8> {
+    let tables = u32_at(input, 12) as usize;
+    let root_end = ROOT_HEADER + tables.min(MOST_TABLES) * ROOT_ROW;
+    let mut root = input.get(..root_end).unwrap_or(input).to_vec();
+    let mut rest = input.get(root_end..).unwrap_or_default();
+    let mut frames = Vec::new();
+    let Ok(mut compressor) = zstd::bulk::Compressor::new(1) else {
+        return root;
+    };
+    for row in (ROOT_HEADER..root_end).step_by(ROOT_ROW) {
+        let length = usize::try_from(u64_at(rest, 0)).unwrap_or(usize::MAX);
+        let after = rest.get(8..).unwrap_or_default();
+        let (rows, left) = after.split_at(length.min(after.len()));
+        rest = left;
+        let width = u64::from(u32_at(&root, row + 4)).max(1);
+        put(&mut root, row + 8, &(rows.len() as u64 / width).to_le_bytes());
+        put(&mut root, row + 16, blake3::hash(rows).as_bytes());
+        let frame = compressor.compress(rows).unwrap_or_default();
+        frames.extend((frame.len() as u64).to_le_bytes());
+        frames.extend(frame);
+    }
+    [root, frames].concat()
+}
+
+/// A ref that decodes encodes to one that says the same.
+pub(super) fn image_ref(input: &[u8]) {
+    let Ok(record) = refs::decode(input, 0) else {
+        return;
+    };
+    assert!(record.name.len() <= refs::MAX_NAME);
+    let bytes = refs::encode(&record).expect("a decoded ref encodes");
+    assert_eq!(refs::decode(&bytes, record.sequence).expect("it decodes again"), record);
+    if let Some(newer) = record.sequence.checked_add(1) {
+        assert!(refs::decode(&bytes, newer).is_err(), "an older image was put back");
+    }
+}
