@@ -138,7 +138,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE", default_value = "mimeo.toml")]
     pub(crate) config: PathBuf,
     /// Address of a server elsewhere; needs --key and --token
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "key", requires = "token")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        requires = "key",
+        requires = "token"
+    )]
     pub(crate) server: Option<String>,
     /// The server's public key, 64 hexadecimal digits
     #[arg(long, value_name = "HEX")]

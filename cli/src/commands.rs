@@ -37,13 +37,21 @@ fn connect(args: &ServerArgs) -> Result<Client> {
     let (address, key, token) = match (&args.server, args.key, &args.token) {
         (Some(address), Some(key), Some(token)) => {
             let reading = || format!("reading {}", token.display());
-            (address.clone(), key, std::fs::read_to_string(token).with_context(reading)?)
+            (
+                address.clone(),
+                key,
+                std::fs::read_to_string(token).with_context(reading)?,
+            )
         }
         _ => {
             let config = server::Config::load(&args.config)?;
             let key = server::public_key(&config)?;
             let token = server::operator_token(&config)?;
-            (format!("{}:{}", config.server.address, config.server.https_port), key, token)
+            (
+                format!("{}:{}", config.server.address, config.server.https_port),
+                key,
+                token,
+            )
         }
     };
     Ok(Client::new(&address, key)?.with_token(token.trim()))

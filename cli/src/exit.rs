@@ -22,9 +22,16 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    let code = if error.downcast_ref::<DoesNotHold>().is_some() { 3 } else { 1 };
+    let code = if error.downcast_ref::<DoesNotHold>().is_some() {
+        3
+    } else {
+        1
+    };
     match json {
-        true => eprintln!("{}", serde_json::json!({ "error": format!("{error:#}"), "code": code })),
+        true => eprintln!(
+            "{}",
+            serde_json::json!({ "error": format!("{error:#}"), "code": code })
+        ),
         false => eprintln!("mimeo: {error:#}"),
     }
     ExitCode::from(code)

@@ -7,7 +7,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 /// Prints `value` as JSON, or what `people` says.
-pub(crate) fn show<T: Serialize>(json: bool, value: &T, people: impl FnOnce() -> String) -> Result<()> {
+pub(crate) fn show<T: Serialize>(
+    json: bool,
+    value: &T,
+    people: impl FnOnce() -> String,
+) -> Result<()> {
     let text = match json {
         true => serde_json::to_string_pretty(value)?,
         false => people(),
@@ -31,8 +35,11 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     let heading: Vec<String> = heading.iter().map(|&word| word.to_uppercase()).collect();
     for row in std::iter::once(&heading).chain(rows) {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:<width$}"))
+            .collect();
         text += cells.join("  ").trim_end();
         text.push('\n');
     }
@@ -65,9 +72,17 @@ pub(crate) fn moment(seconds: u64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest / 60 % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
+        rest / 3600,
+        rest / 60 % 60
+    )
 }
 
 /// A line on a terminal that shows how far long work has come.
@@ -79,12 +94,17 @@ pub(crate) struct ProgressLine {
 impl ProgressLine {
     /// Shown only where a person looks.
     pub(crate) fn new(json: bool) -> Self {
-        Self { shown: None, on: !json && std::io::stderr().is_terminal() }
+        Self {
+            shown: None,
+            on: !json && std::io::stderr().is_terminal(),
+        }
     }
 
     /// Replaces the line, a few times a second at most.
     pub(crate) fn update(&mut self, text: impl FnOnce() -> String) {
-        let due = self.shown.is_none_or(|shown| shown.elapsed() > Duration::from_millis(250));
+        let due = self
+            .shown
+            .is_none_or(|shown| shown.elapsed() > Duration::from_millis(250));
         if self.on && due {
             eprint!("\r\u{1b}[K{}", text());
             self.shown = Some(Instant::now());

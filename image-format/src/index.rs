@@ -6,8 +6,8 @@ use std::fmt;
 
 pub use segment::{Segment, SegmentError};
 
-use crate::job::ChunkInBlock;
 use crate::ids::{ChunkId, SegmentId};
+use crate::job::ChunkInBlock;
 use crate::store::{BlockPlace, Store, StoreError};
 use thiserror::Error;
 

@@ -10,8 +10,8 @@ use thiserror::Error;
 
 use crate::block::{HEADER_LENGTH, Header, HeaderError, MAX_RAW, MAX_STORED, SealedBlock};
 use crate::bytes::{CutOff, Fields, length};
-use crate::job::BlockJob;
 use crate::ids::{BlockId, ChunkId, PackId};
+use crate::job::BlockJob;
 use crate::job::ChunkInBlock;
 use crate::store::BlockPlace;
 

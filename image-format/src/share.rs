@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::fetch::{MissingChunk, fetch_list};
-use crate::job::BlockJob;
 use crate::ids::ImageId;
 use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, IndexError};
+use crate::job::BlockJob;
 use crate::manifest::ManifestError;
 use crate::refs::{self, RefError};
 use crate::store::{RefName, Store, StoreError};

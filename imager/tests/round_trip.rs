@@ -6,8 +6,8 @@ mod reference;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use image_format::entry::{Content, Piece};
 use image_format::BlockJob;
+use image_format::entry::{Content, Piece};
 use image_format::image::Manifest;
 use image_format::layout::{Scheme, Volume};
 use image_format::proof::volume_proof;

@@ -53,7 +53,7 @@ impl Heard {
 mod tests {
     use super::*;
     use crate::client::{Architecture, Stage};
-use crate::mac::{Mac};
+    use crate::mac::Mac;
 
     fn client(last: u8, stage: Stage) -> BootClient {
         BootClient {

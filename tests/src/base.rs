@@ -67,7 +67,11 @@ impl Base {
         let before = fingerprint(&self.reference)?;
         run(self.mimeo().args(["share", "init"]).arg(&self.share))?;
         let mut capture = self.mimeo();
-        capture.arg("capture").arg(&self.reference).arg("--share").arg(&self.share);
+        capture
+            .arg("capture")
+            .arg(&self.reference)
+            .arg("--share")
+            .arg(&self.share);
         run(capture.args(["--name", IMAGE]))?;
         let after = fingerprint(&self.reference)?;
         anyhow::ensure!(before == after, "the capture changed its source");
@@ -76,11 +80,21 @@ impl Base {
 
     fn build_boot(&self, folder: &Path, packages: &Path) -> Result<()> {
         let config = folder.join("mimeo.toml");
-        fs::write(&config, self.config(&self.state, "[dhcp]\ninterface = \"eth0\"\nmode = \"off\"\n"))?;
+        fs::write(
+            &config,
+            self.config(
+                &self.state,
+                "[dhcp]\ninterface = \"eth0\"\nmode = \"off\"\n",
+            ),
+        )?;
         let mut build = self.mimeo();
         build.args(["boot", "build", "--config"]).arg(&config);
         build.arg("--agent").arg(&self.programs.agent);
-        run(build.arg("--cache").arg(packages).arg("--out").arg(&self.boot))?;
+        run(build
+            .arg("--cache")
+            .arg(packages)
+            .arg("--out")
+            .arg(&self.boot))?;
         run(self.mimeo().args(["boot", "check"]).arg(&self.boot))?;
         Ok(())
     }

@@ -78,7 +78,10 @@ pub fn run(base: &Base, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<(Vec
     for machine in &machines {
         let run = room.wait_for_run(&machine.name, "succeeded", LIMIT)?;
         proven.push(prove(&room, machine, run, started)?);
-        say(&format!("{}: started from its own disk, reported its system, receipt stored", machine.name));
+        say(&format!(
+            "{}: started from its own disk, reported its system, receipt stored",
+            machine.name
+        ));
     }
     let memory = room.server_memory()?;
     Ok((proven, memory))
@@ -88,7 +91,9 @@ pub fn run(base: &Base, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<(Vec
 fn approve_stranger(room: &Room, machine: &mut Running, say: &mut dyn FnMut(&str)) -> Result<()> {
     let limit = Duration::from_secs(300);
     let (code, after) = shown_code(machine, limit)?;
-    say(&format!("pc3 is unknown and shows {code}: approved at the console"));
+    say(&format!(
+        "pc3 is unknown and shows {code}: approved at the console"
+    ));
     room.mimeo(&["machine", "approve", &code])?;
     answer(machine, after, "pc3")
 }
@@ -99,7 +104,11 @@ fn approve_stranger(room: &Room, machine: &mut Running, say: &mut dyn FnMut(&str
 /// When no code is shown within `limit`.
 pub fn shown_code(machine: &Running, limit: Duration) -> Result<(String, usize)> {
     let after = machine.serial.wait_for(0, "Code:", limit)?;
-    let code = machine.serial.screen()[after..].trim_start().chars().take(9).collect();
+    let code = machine.serial.screen()[after..]
+        .trim_start()
+        .chars()
+        .take(9)
+        .collect();
     Ok((code, after))
 }
 
@@ -111,7 +120,9 @@ pub fn answer(machine: &mut Running, from: usize, name: &str) -> Result<()> {
     let limit = Duration::from_secs(120);
     let after = machine.serial.wait_for(from, "Number or name:", limit)?;
     machine.serial.type_text("1\r")?;
-    let after = machine.serial.wait_for(after, "Name of this machine", limit)?;
+    let after = machine
+        .serial
+        .wait_for(after, "Name of this machine", limit)?;
     machine.serial.type_text(&format!("{name}\r"))?;
     machine.serial.wait_for(after, "Type YES", limit)?;
     machine.serial.type_text("YES\r")
@@ -123,7 +134,11 @@ fn prove(room: &Room, machine: &Machine, run: RunSummary, started: u64) -> Resul
     fs::write(&receipt, room.mimeo(&["run", "receipt", &run.run])?)?;
     let path = receipt.to_string_lossy().into_owned();
     let verdict = room.mimeo(&["receipt", "verify", &path])?;
-    ensure!(run.receipt && run.system.is_some(), "{} is not proven: {run:?}", machine.name);
+    ensure!(
+        run.receipt && run.system.is_some(),
+        "{} is not proven: {run:?}",
+        machine.name
+    );
     let seconds = seconds(&detail, started).context("reading the run's events")?;
     Ok(Proven {
         machine: machine.clone(),
@@ -139,7 +154,10 @@ fn prove(room: &Room, machine: &Machine, run: RunSummary, started: u64) -> Resul
 fn seconds(detail: &RunDetail, started: u64) -> Option<[u64; 3]> {
     use task_sequences::EventKind::{Attached, StepFinished, SystemReported};
     let when = |wanted: &dyn Fn(&task_sequences::EventKind) -> bool| {
-        let found = detail.events.iter().find(|arrived| wanted(&arrived.event.kind));
+        let found = detail
+            .events
+            .iter()
+            .find(|arrived| wanted(&arrived.event.kind));
         found.map(|arrived| arrived.arrived)
     };
     let attached = when(&|kind| matches!(kind, Attached { .. }))?;
@@ -154,16 +172,23 @@ fn seconds(detail: &RunDetail, started: u64) -> Option<[u64; 3]> {
 
 /// Bytes of blocks fetched, as the last progress of that stage says.
 pub fn fetched(detail: &RunDetail) -> u64 {
-    let done = detail.events.iter().filter_map(|arrived| match &arrived.event.kind {
-        task_sequences::EventKind::Progress { stage, done, .. } if stage == "blocks" => Some(*done),
-        _ => None,
-    });
+    let done = detail
+        .events
+        .iter()
+        .filter_map(|arrived| match &arrived.event.kind {
+            task_sequences::EventKind::Progress { stage, done, .. } if stage == "blocks" => {
+                Some(*done)
+            }
+            _ => None,
+        });
     done.max().unwrap_or(0)
 }
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// What was proven, for people.
@@ -185,6 +210,15 @@ pub fn report(proven: &[Proven]) -> String {
             one.receipt.display().to_string(),
         ]
     };
-    let heading = ["machine", "firmware", "boot s", "apply s", "restart s", "fetched", "system", "receipt"];
+    let heading = [
+        "machine",
+        "firmware",
+        "boot s",
+        "apply s",
+        "restart s",
+        "fetched",
+        "system",
+        "receipt",
+    ];
     table(&heading, &proven.iter().map(row).collect::<Vec<_>>())
 }

@@ -26,6 +26,8 @@ pub fn blank(path: &Path, size: u64) -> Result<PathBuf> {
 pub fn fingerprint(path: &Path) -> Result<blake3::Hash> {
     let reading = || format!("reading {}", path.display());
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path).with_context(reading)?).with_context(reading)?;
+    hasher
+        .update_reader(File::open(path).with_context(reading)?)
+        .with_context(reading)?;
     Ok(hasher.finalize())
 }

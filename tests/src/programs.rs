@@ -23,8 +23,17 @@ pub struct Programs {
 /// When they do not build.
 pub fn build() -> Result<Programs> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    run(&mut command(&[&cargo, "build", "--quiet", "--release", "-p", "cli", "-p", "agent"]))
-        .context("building mimeo and mimeo-agent")?;
+    run(&mut command(&[
+        &cargo,
+        "build",
+        "--quiet",
+        "--release",
+        "-p",
+        "cli",
+        "-p",
+        "agent",
+    ]))
+    .context("building mimeo and mimeo-agent")?;
     find()
 }
 
@@ -34,11 +43,15 @@ pub fn build() -> Result<Programs> {
 /// When they have not been built.
 pub fn find() -> Result<Programs> {
     let own = std::env::current_exe().context("finding the running program")?;
-    let built = |folder: &&Path| folder.join("mimeo").exists() && folder.join("mimeo-agent").exists();
+    let built =
+        |folder: &&Path| folder.join("mimeo").exists() && folder.join("mimeo-agent").exists();
     let folder = own.ancestors().skip(1).find(built).context(
         "mimeo and mimeo-agent are not built: run `cargo build --release -p cli -p agent`",
     )?;
-    let target = folder.ancestors().nth(2).context("finding the build folder")?;
+    let target = folder
+        .ancestors()
+        .nth(2)
+        .context("finding the build folder")?;
     ensure!(target.is_dir(), "{} is no folder", target.display());
     Ok(Programs {
         mimeo: folder.join("mimeo"),

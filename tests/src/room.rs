@@ -54,7 +54,11 @@ impl Room {
             let file = file?;
             fs::copy(file.path(), state.join(file.file_name()))?;
         }
-        let mode = if dhcp == Dhcp::Proxy { PROXY_MODE } else { SERVER_MODE };
+        let mode = if dhcp == Dhcp::Proxy {
+            PROXY_MODE
+        } else {
+            SERVER_MODE
+        };
         fs::write(folder.join("mimeo.toml"), base.config(&state, mode))?;
         let mut network = Network::new()?;
         let server = network.host("srv", &format!("{SERVER}/24"))?;
@@ -76,10 +80,23 @@ impl Room {
     fn dnsmasq(&mut self) -> Result<Child> {
         let host = self.network.host("dhcp", "10.77.0.2/24")?;
         let mut dnsmasq = host.command("dnsmasq");
-        dnsmasq.args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--no-ping"]);
-        dnsmasq.args(["--interface=eth0", "--dhcp-range=10.77.0.10,10.77.0.90,255.255.255.0,1h"]);
-        dnsmasq.arg("--dhcp-authoritative").arg("--leasefile-ro").arg("--user=root");
-        dnsmasq.stdout(Stdio::null()).stderr(File::create(self.folder.join("dnsmasq.log"))?);
+        dnsmasq.args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--no-ping",
+        ]);
+        dnsmasq.args([
+            "--interface=eth0",
+            "--dhcp-range=10.77.0.10,10.77.0.90,255.255.255.0,1h",
+        ]);
+        dnsmasq
+            .arg("--dhcp-authoritative")
+            .arg("--leasefile-ro")
+            .arg("--user=root");
+        dnsmasq
+            .stdout(Stdio::null())
+            .stderr(File::create(self.folder.join("dnsmasq.log"))?);
         dnsmasq.spawn().context("starting the other DHCP server")
     }
 
@@ -88,8 +105,13 @@ impl Room {
     /// # Errors
     /// When it does not within half a minute.
     pub fn start_server(&mut self) -> Result<()> {
-        let log = File::options().create(true).append(true).open(self.folder.join("server.log"))?;
-        let mut serve = self.server.command(&self.base.programs.mimeo.to_string_lossy());
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("server.log"))?;
+        let mut serve = self
+            .server
+            .command(&self.base.programs.mimeo.to_string_lossy());
         serve.arg("serve").arg("--config").arg(self.config());
         serve.stdout(log.try_clone()?).stderr(log);
         self.process = Some(serve.spawn().context("starting the server")?);
@@ -121,7 +143,11 @@ impl Room {
     /// # Errors
     /// When it does not run.
     pub fn server_memory(&self) -> Result<u64> {
-        let id = self.process.as_ref().context("the server does not run")?.id();
+        let id = self
+            .process
+            .as_ref()
+            .context("the server does not run")?
+            .id();
         let status = fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
@@ -137,7 +163,9 @@ impl Room {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.server.command(&self.base.programs.mimeo.to_string_lossy());
+        let mut command = self
+            .server
+            .command(&self.base.programs.mimeo.to_string_lossy());
         command.args(words);
         command
     }
@@ -159,7 +187,9 @@ impl Room {
     /// # Errors
     /// When it does not answer.
     pub fn machines(&self) -> Result<MachineList> {
-        Ok(serde_json::from_str(&self.mimeo(&["machine", "list", "--json"])?)?)
+        Ok(serde_json::from_str(
+            &self.mimeo(&["machine", "list", "--json"])?,
+        )?)
     }
 
     /// The latest run of the machine named `name`.
@@ -176,7 +206,9 @@ impl Room {
     /// # Errors
     /// When the server does not answer or does not know it.
     pub fn run_detail(&self, run: &str) -> Result<RunDetail> {
-        Ok(serde_json::from_str(&self.mimeo(&["run", "show", run, "--json"])?)?)
+        Ok(serde_json::from_str(
+            &self.mimeo(&["run", "show", run, "--json"])?,
+        )?)
     }
 
     /// Waits until the machine's run has the wanted state (`succeeded`,
@@ -212,7 +244,10 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        for process in [self.process.take(), self.other.take()].iter_mut().flatten() {
+        for process in [self.process.take(), self.other.take()]
+            .iter_mut()
+            .flatten()
+        {
             // They may have ended by themselves; either way they are gone afterwards.
             let _ = process.kill();
             let _ = process.wait();

@@ -121,18 +121,34 @@ fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     match random.below(8) {
         0 | 1 => {
             let bit = random.below(8);
-            input.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << bit);
+            input
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte ^= 1 << bit);
         }
         2 => {
             let value = random.next().to_le_bytes()[0];
-            input.iter_mut().skip(at).take(1).for_each(|byte| *byte = value);
+            input
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte = value);
         }
         3 | 4 => {
             let edge = EDGES[random.below(EDGES.len())];
             let (little, big) = (edge.to_le_bytes(), edge.to_be_bytes());
             let width = 1 << random.below(4);
-            let bytes = if random.below(2) == 0 { &little[..width] } else { &big[8 - width..] };
-            input.iter_mut().skip(at).zip(bytes).for_each(|(byte, edge)| *byte = *edge);
+            let bytes = if random.below(2) == 0 {
+                &little[..width]
+            } else {
+                &big[8 - width..]
+            };
+            input
+                .iter_mut()
+                .skip(at)
+                .zip(bytes)
+                .for_each(|(byte, edge)| *byte = *edge);
         }
         5 => input.truncate(at),
         6 => {
@@ -144,7 +160,11 @@ fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
             let from = random.below(other.len());
             let length = 1 + random.below(256);
             let piece = other.iter().skip(from).take(length).copied();
-            let over = if random.below(2) == 0 { at..at } else { at..(at + length).min(input.len()) };
+            let over = if random.below(2) == 0 {
+                at..at
+            } else {
+                at..(at + length).min(input.len())
+            };
             input.splice(over, piece);
         }
     }
@@ -174,8 +194,15 @@ fn run((name, target): Target, what: &str, input: &[u8]) {
         Ok(()) if asked > LARGEST => format!("it asked for {asked} bytes at once"),
         Ok(()) => return,
     };
-    let hex: String = input.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
-    panic!("target {name}, {what}: {wrong}; the first of {} bytes:\n{hex}", input.len());
+    let hex: String = input
+        .iter()
+        .take(SHOWN)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    panic!(
+        "target {name}, {what}: {wrong}; the first of {} bytes:\n{hex}",
+        input.len()
+    );
 }
 
 /// Ends the program when an input never comes back: nothing else would say which.
@@ -195,7 +222,11 @@ fn run_all(target: Target) {
     for (file, input) in &inputs {
         run(target, file, input);
     }
-    let longest = inputs.iter().map(|(_, input)| input.len()).max().unwrap_or(0);
+    let longest = inputs
+        .iter()
+        .map(|(_, input)| input.len())
+        .max()
+        .unwrap_or(0);
     let runs = (BYTES / longest.max(1)).clamp(LEAST_RUNS, MOST_RUNS);
     for seed in (0..).take(runs) {
         run(target, &format!("seed {seed}"), &mutated(&inputs, seed));
@@ -226,10 +257,19 @@ fn every_target_has_a_corpus_and_a_fuzz_program_and_nothing_else_is_there() {
     assert_eq!(names(folder().join("corpus")), listed);
     let manifest = fs::read_to_string(folder().join("Cargo.toml")).unwrap();
     for name in &listed {
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not built");
-        let program = folder().join("fuzz_targets").join(name).with_extension("rs");
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"")),
+            "{name} is not built"
+        );
+        let program = folder()
+            .join("fuzz_targets")
+            .join(name)
+            .with_extension("rs");
         let program = fs::read_to_string(program).unwrap();
-        assert!(program.contains(&format!("target(\"{name}\")")), "{name} runs another target");
+        assert!(
+            program.contains(&format!("target(\"{name}\")")),
+            "{name} runs another target"
+        );
     }
 }
 
@@ -240,7 +280,11 @@ fn the_corpus_is_small_and_no_folder_of_it_is_empty() {
         let inputs = corpus(name);
         assert!(!inputs.is_empty(), "{name}");
         for (file, input) in &inputs {
-            assert!(input.len() <= 64 << 10, "{name}/{file}: {} bytes", input.len());
+            assert!(
+                input.len() <= 64 << 10,
+                "{name}/{file}: {} bytes",
+                input.len()
+            );
             total += input.len();
         }
     }

@@ -7,9 +7,18 @@ use serde_json::Value;
 
 /// The licences between the brackets of `allow` in `deny.toml`.
 fn allowed() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deny.toml")).unwrap();
-    let list = text.split_once("allow = [").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
-    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deny.toml")).unwrap();
+    let list = text
+        .split_once("allow = [")
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .unwrap()
+        .0;
+    list.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether a licence expression can be met: one alternative of every part.
@@ -19,7 +28,9 @@ fn met(expression: &str, allowed: &BTreeSet<String>) -> bool {
         part.split(" OR ").any(|one| {
             let one = one.trim();
             allowed.contains(one)
-                || one.split_once(" WITH ").is_some_and(|(base, _)| allowed.contains(base))
+                || one
+                    .split_once(" WITH ")
+                    .is_some_and(|(base, _)| allowed.contains(base))
         })
     })
 }
@@ -27,8 +38,19 @@ fn met(expression: &str, allowed: &BTreeSet<String>) -> bool {
 #[test]
 fn no_dependency_has_a_licence_that_is_not_allowed() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let metadata = ["metadata", "--format-version=1", "--locked", "--filter-platform"];
-    let text = sh(&[&[cargo.as_str()], &metadata[..], &["x86_64-unknown-linux-gnu"]].concat()).unwrap();
+    let metadata = [
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--filter-platform",
+    ];
+    let text = sh(&[
+        &[cargo.as_str()],
+        &metadata[..],
+        &["x86_64-unknown-linux-gnu"],
+    ]
+    .concat())
+    .unwrap();
     let metadata: Value = serde_json::from_str(&text).unwrap();
     let allowed = allowed();
     let packages = metadata["packages"].as_array().unwrap();
@@ -36,7 +58,12 @@ fn no_dependency_has_a_licence_that_is_not_allowed() {
     let refused: Vec<String> = packages
         .iter()
         .filter(|package| !met(package["license"].as_str().unwrap_or("none"), &allowed))
-        .map(|package| format!("{} {}: {}", package["name"], package["version"], package["license"]))
+        .map(|package| {
+            format!(
+                "{} {}: {}",
+                package["name"], package["version"], package["license"]
+            )
+        })
         .collect();
     assert!(refused.is_empty(), "{refused:#?}");
 }

@@ -61,7 +61,12 @@ fn three_bare_machines_become_proven_copies_of_the_reference() {
     assert_eq!(proven.len(), 3);
     for one in &proven {
         assert!(one.verdict.contains("the receipt holds"), "{}", one.verdict);
-        assert!(one.run.system.as_deref().is_some_and(|s| s.starts_with("debian 12")));
+        assert!(
+            one.run
+                .system
+                .as_deref()
+                .is_some_and(|s| s.starts_with("debian 12"))
+        );
     }
     assert!(memory <= 100_000_000, "the server took {memory} bytes");
 }
@@ -77,14 +82,21 @@ fn an_apply_outlives_a_dead_server_and_a_power_cut() {
     let disk = blank(&folder.join("laptop.img"), 3072 * MIB).unwrap();
     let laptop = machine("laptop", 1, Firmware::SecureBoot, Bus::Virtio, disk);
     let expect = ["machine", "add", "--name", "laptop", "--mac", &laptop.mac];
-    room.mimeo(&[&expect[..], &["--image", IMAGE, "--unattended"]].concat()).unwrap();
+    room.mimeo(&[&expect[..], &["--image", IMAGE, "--unattended"]].concat())
+        .unwrap();
     let running = room.switch_on(&laptop).unwrap();
     let at = running.serial.wait_for(0, "blocks ", TO_AGENT).unwrap();
     room.kill_server().unwrap();
-    let at = running.serial.wait_for(at, "waiting", Duration::from_secs(120)).unwrap();
+    let at = running
+        .serial
+        .wait_for(at, "waiting", Duration::from_secs(120))
+        .unwrap();
     std::thread::sleep(Duration::from_secs(60));
     room.start_server().unwrap();
-    running.serial.wait_for(at, "blocks ", Duration::from_secs(120)).unwrap();
+    running
+        .serial
+        .wait_for(at, "blocks ", Duration::from_secs(120))
+        .unwrap();
     std::thread::sleep(Duration::from_secs(15));
     let before = demo::fetched(&detail(&room, "laptop"));
     running.cut_power().unwrap();
@@ -120,16 +132,23 @@ fn a_damaged_block_ends_in_a_failure_that_names_it() {
     let disk = blank(&folder.join("desk.img"), 3072 * MIB).unwrap();
     let desk = machine("desk", 2, Firmware::Bios, Bus::Sata, disk.clone());
     let expect = ["machine", "add", "--name", "desk", "--uuid", &desk.uuid];
-    room.mimeo(&[&expect[..], &["--image", IMAGE, "--unattended"]].concat()).unwrap();
+    room.mimeo(&[&expect[..], &["--image", IMAGE, "--unattended"]].concat())
+        .unwrap();
     let running = room.switch_on(&desk).unwrap();
     let run = room.wait_for_run("desk", "failed", WHOLE).unwrap();
     assert!(run.state.contains("block"), "{}", run.state);
     assert!(!run.receipt);
-    let from = running.serial.wait_for(0, "THIS MACHINE HAS FAILED", Duration::from_secs(60)).unwrap();
+    let from = running
+        .serial
+        .wait_for(0, "THIS MACHINE HAS FAILED", Duration::from_secs(60))
+        .unwrap();
     assert!(from > 0);
     running.cut_power().unwrap();
     assert!(starts_nothing(&disk), "a half image could be started");
-    assert!(room.server_log().contains("10.77.0.2"), "the other DHCP server was not noticed");
+    assert!(
+        room.server_log().contains("10.77.0.2"),
+        "the other DHCP server was not noticed"
+    );
 }
 
 /// Flips one bit in the middle of the largest pack.
@@ -144,7 +163,11 @@ fn flip_a_bit(packs: &std::path::Path) {
     let (length, path) = files.into_iter().max().unwrap();
     use std::os::unix::fs::{FileExt, PermissionsExt};
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    let file = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, length / 2).unwrap();
     file.write_all_at(&[byte[0] ^ 1], length / 2).unwrap();
@@ -186,11 +209,20 @@ fn a_stranger_and_a_disk_with_a_system_are_not_touched_without_a_word() {
     std::thread::sleep(Duration::from_secs(10));
     assert_eq!(fingerprint(&disk).unwrap(), before, "touched while waiting");
 
-    room.mimeo(&["machine", "approve", &shown, "--name", "old", "--image", IMAGE]).unwrap();
-    let at = running.serial.wait_for(at, "ERASE", Duration::from_secs(120)).unwrap();
+    room.mimeo(&[
+        "machine", "approve", &shown, "--name", "old", "--image", IMAGE,
+    ])
+    .unwrap();
+    let at = running
+        .serial
+        .wait_for(at, "ERASE", Duration::from_secs(120))
+        .unwrap();
     assert!(running.serial.screen().contains("Debian GNU/Linux 12"));
     running.serial.type_text("no\r").unwrap();
-    running.serial.wait_for(at, "ERASE", Duration::from_secs(60)).unwrap();
+    running
+        .serial
+        .wait_for(at, "ERASE", Duration::from_secs(60))
+        .unwrap();
     assert_eq!(fingerprint(&disk).unwrap(), before, "touched unasked");
     running.serial.type_text("ERASE\r").unwrap();
     let run = room.wait_for_run("old", "succeeded", WHOLE).unwrap();

@@ -44,10 +44,20 @@ struct BuildArgs {
     #[arg(long, value_name = "FILE", required_unless_present_all = ["server_key", "server"])]
     config: Option<PathBuf>,
     /// File with the server's Ed25519 public key in hexadecimal
-    #[arg(long, value_name = "FILE", conflicts_with = "config", requires = "server")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "config",
+        requires = "server"
+    )]
     server_key: Option<PathBuf>,
     /// The server's address, by number: there is no resolver in the boot environment
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "config", requires = "server_key")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        conflicts_with = "config",
+        requires = "server_key"
+    )]
     server: Option<SocketAddr>,
     /// Take the packages (.deb) from this folder; their signatures are not checked
     #[arg(long, value_name = "DIR", conflicts_with_all = ["suite", "mirror", "cache", "firmware"])]
@@ -169,10 +179,16 @@ fn whose(args: &BuildArgs) -> anyhow::Result<(Hex32, SocketAddr)> {
     if let (Some(key), Some(server)) = (&args.server_key, args.server) {
         return Ok((read_key(key)?, server));
     }
-    let path = args.config.as_deref().context("either --config or --server-key and --server")?;
+    let path = args
+        .config
+        .as_deref()
+        .context("either --config or --server-key and --server")?;
     let config = server::Config::load(path)?;
     let key = server::public_key(&config)?.to_string().parse()?;
-    Ok((key, SocketAddr::new(config.server.address.into(), config.server.https_port)))
+    Ok((
+        key,
+        SocketAddr::new(config.server.address.into(), config.server.https_port),
+    ))
 }
 
 fn read_key(path: &Path) -> anyhow::Result<Hex32> {

@@ -18,9 +18,14 @@ pub(crate) fn run(args: &CaptureArgs, json: bool) -> Result<()> {
     let store = DirStore::open(&args.share)
         .with_context(|| format!("opening the share {}", args.share.display()))?;
     let disk = open(args).with_context(|| format!("opening {}", args.source.display()))?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let options =
-        CaptureOptions { name: args.name.clone(), captured: since.as_secs(), parent: None };
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    let options = CaptureOptions {
+        name: args.name.clone(),
+        captured: since.as_secs(),
+        parent: None,
+    };
     let begun = Instant::now();
     let mut line = ProgressLine::new(json);
     let watch = &mut |progress| line.update(|| words(&progress, begun));
@@ -56,7 +61,10 @@ fn open(args: &CaptureArgs) -> Result<Box<dyn Disk>> {
 fn words(progress: &CaptureProgress, begun: Instant) -> String {
     let seconds = begun.elapsed().as_secs().max(1);
     let rate = progress.bytes / seconds;
-    let left = progress.total_bytes.saturating_sub(progress.bytes).checked_div(rate);
+    let left = progress
+        .total_bytes
+        .saturating_sub(progress.bytes)
+        .checked_div(rate);
     format!(
         "{} of {}, {} of {} files, {}/s, {} s left",
         bytes(progress.bytes),

@@ -15,9 +15,12 @@ pub(crate) fn run(command: ImageCommand, json: bool) -> Result<()> {
     match command {
         ImageCommand::List { share } => list(&share, json),
         ImageCommand::Show { image, share } => show(&image, &share, json),
-        ImageCommand::Ls { image, path, share, partition } => {
-            ls(&image, &path, &share, partition, json)
-        }
+        ImageCommand::Ls {
+            image,
+            path,
+            share,
+            partition,
+        } => ls(&image, &path, &share, partition, json),
     }
 }
 
@@ -45,7 +48,10 @@ fn list(share: &Path, json: bool) -> Result<()> {
 }
 
 fn system(record: &ImageRecord) -> String {
-    record.system.as_ref().map_or_else(|| "-".to_owned(), |system| system.name.clone())
+    record
+        .system
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |system| system.name.clone())
 }
 
 fn load(image: &str, share: &Path) -> Result<(ImageRecord, Manifest, Share<DirStore>)> {
@@ -130,7 +136,13 @@ fn ls(image: &str, path: &str, share: &Path, partition: Option<u32>, json: bool)
         .collect();
     output::show(json, &value, || {
         let heading = ["mode", "owner", "size", "modified", "name"];
-        output::table(&heading, &found.iter().map(|entry| entry_row(entry)).collect::<Vec<_>>())
+        output::table(
+            &heading,
+            &found
+                .iter()
+                .map(|entry| entry_row(entry))
+                .collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -143,12 +155,23 @@ fn exact_file(entry: &Entry, wanted: &[u8]) -> bool {
 fn volume(manifest: &Manifest, number: Option<u32>) -> Result<&VolumeTree> {
     let number_of = |tree: &VolumeTree| {
         let index = usize::try_from(tree.partition).unwrap_or(usize::MAX);
-        manifest.disk.partitions.get(index).map(|partition| partition.number)
+        manifest
+            .disk
+            .partitions
+            .get(index)
+            .map(|partition| partition.number)
     };
     let holds_system = |tree: &&VolumeTree| tree.entries.iter().any(|entry| entry.path == b"etc");
     let found = match number {
-        Some(_) => manifest.volumes.iter().find(|tree| number_of(tree) == number),
-        None => manifest.volumes.iter().find(holds_system).or(manifest.volumes.first()),
+        Some(_) => manifest
+            .volumes
+            .iter()
+            .find(|tree| number_of(tree) == number),
+        None => manifest
+            .volumes
+            .iter()
+            .find(holds_system)
+            .or(manifest.volumes.first()),
     };
     found.context("the image has no such partition with files; see `mimeo image show`")
 }
@@ -165,7 +188,8 @@ fn entry_row(entry: &Entry) -> Vec<String> {
         Kind::RawVolume => 'r',
     };
     let name = entry.name().escape_ascii();
-    let modified = u64::try_from(entry.times.modified.seconds).map_or_else(|_| "before 1970".to_owned(), moment);
+    let modified = u64::try_from(entry.times.modified.seconds)
+        .map_or_else(|_| "before 1970".to_owned(), moment);
     vec![
         format!("{mark}{:04o}", entry.mode),
         format!("{}:{}", entry.uid, entry.gid),

@@ -19,7 +19,12 @@ pub(crate) fn run(command: MachineCommand, json: bool) -> Result<()> {
             })
         }
         MachineCommand::Add(args) => add(args, json),
-        MachineCommand::Approve { code, name, image, server } => {
+        MachineCommand::Approve {
+            code,
+            name,
+            image,
+            server,
+        } => {
             let machine = connect(&server)?.approve(&Approval { code, name, image })?;
             output::show(json, &machine, || match &machine.name {
                 Some(name) => format!("approved: {name}"),

@@ -35,10 +35,16 @@ mod tests {
         fn walk(mut command: clap::Command, path: String) {
             let text = command.render_long_help().to_string();
             for line in text.lines() {
-                assert!(line.chars().count() <= 80, "{path}: {line:?} is wider than 80 columns");
+                assert!(
+                    line.chars().count() <= 80,
+                    "{path}: {line:?} is wider than 80 columns"
+                );
             }
             for inner in command.get_subcommands() {
-                walk(inner.clone().term_width(80), format!("{path} {}", inner.get_name()));
+                walk(
+                    inner.clone().term_width(80),
+                    format!("{path} {}", inner.get_name()),
+                );
             }
         }
         walk(Args::command().term_width(80), "mimeo".to_owned());

@@ -24,7 +24,8 @@ pub(crate) fn run(command: ReceiptCommand, json: bool) -> Result<()> {
 }
 
 fn verify(file: &Path, key: Option<PublicKey>, json: bool) -> Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let receipt: Receipt = serde_json::from_str(&text)
         .map_err(|error| DoesNotHold(format!("{} is no receipt: {error}", file.display())))?;
     let confirmed = receipt
@@ -32,10 +33,17 @@ fn verify(file: &Path, key: Option<PublicKey>, json: bool) -> Result<()> {
         .map_err(|error| DoesNotHold(format!("{} proves nothing: {error}", file.display())))?;
     output::show(json, &receipt.statement, || {
         let statement = &receipt.statement;
-        let disk = statement.disk.serial.as_deref().unwrap_or("without a serial number");
+        let disk = statement
+            .disk
+            .serial
+            .as_deref()
+            .unwrap_or("without a serial number");
         let trust = match key {
             Some(_) => "the expected server".to_owned(),
-            None => format!("the server {} (compare this key, or give --key)", confirmed.key),
+            None => format!(
+                "the server {} (compare this key, or give --key)",
+                confirmed.key
+            ),
         };
         format!(
             "the receipt holds: {} has image {} on disk {disk}, read back in full,\nconfirmed {} by {trust}",

@@ -15,7 +15,10 @@ pub(crate) fn run(command: RunCommand, json: bool) -> Result<()> {
             let list = connect(&server)?.runs()?;
             output::show(json, &list, || {
                 let rows: Vec<_> = list.runs.iter().map(row).collect();
-                output::table(&["run", "machine", "image", "state", "started", "receipt"], &rows)
+                output::table(
+                    &["run", "machine", "image", "state", "started", "receipt"],
+                    &rows,
+                )
             })
         }
         RunCommand::Show { run, server } => {
@@ -43,10 +46,20 @@ fn row(run: &RunSummary) -> Vec<String> {
 /// A run as a story, one line an event.
 fn story(detail: &RunDetail) -> String {
     let run = &detail.summary;
-    let mut text = format!("run {} of {}: {}, {}\n", run.run, run.name, run.image, run.state);
-    let begun = detail.events.first().map_or(run.started, |first| first.arrived);
+    let mut text = format!(
+        "run {} of {}: {}, {}\n",
+        run.run, run.name, run.image, run.state
+    );
+    let begun = detail
+        .events
+        .first()
+        .map_or(run.started, |first| first.arrived);
     for arrived in &detail.events {
-        text += &format!("{:>6} s  {}\n", arrived.arrived.saturating_sub(begun), words(arrived));
+        text += &format!(
+            "{:>6} s  {}\n",
+            arrived.arrived.saturating_sub(begun),
+            words(arrived)
+        );
     }
     text
 }
@@ -55,14 +68,27 @@ fn words(arrived: &ArrivedEvent) -> String {
     match &arrived.event.kind {
         EventKind::Attached { place } => format!("agent on the line: {place}"),
         EventKind::StepStarted { step } => format!("{step}: begins"),
-        EventKind::Progress { step, stage, done, total } => {
-            format!("{step}: {stage} {} of {}", output::bytes(*done), output::bytes(*total))
+        EventKind::Progress {
+            step,
+            stage,
+            done,
+            total,
+        } => {
+            format!(
+                "{step}: {stage} {} of {}",
+                output::bytes(*done),
+                output::bytes(*total)
+            )
         }
         EventKind::Note { step, text } => format!("{step}: {text}"),
         EventKind::StepFinished { step } => format!("{step}: done"),
         EventKind::StepFailed { step, reason } => format!("{step}: FAILED: {reason}"),
         EventKind::ReceiptStored => "receipt confirmed and stored".to_owned(),
-        EventKind::SystemReported { system, hostname, disk } => {
+        EventKind::SystemReported {
+            system,
+            hostname,
+            disk,
+        } => {
             format!("{hostname} runs {} from {disk}", system.name)
         }
         EventKind::Stopped { reason } => format!("stopped: {reason}"),

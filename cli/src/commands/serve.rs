@@ -7,7 +7,11 @@ use crate::args::ServeArgs;
 /// Serves until it is told to stop (SIGINT, SIGTERM).
 pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).with_ansi(colours).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colours)
+        .init();
     let config = server::Config::load(&args.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

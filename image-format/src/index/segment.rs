@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::job::ChunkInBlock;
 use crate::block::{HEADER_LENGTH, MAX_RAW, MAX_STORED};
 use crate::bytes::{CutOff, Fields};
-use crate::job::BlockJob;
 use crate::ids::{BlockId, ChunkId, PackId};
+use crate::job::BlockJob;
+use crate::job::ChunkInBlock;
 use crate::store::BlockPlace;
 
 const MAGIC: [u8; 8] = *b"mimeoidx";

@@ -10,10 +10,10 @@ use std::thread;
 
 use crate::block;
 use crate::fetch::fetch_list;
-use crate::job::BlockJob;
 use crate::ids::{ChunkId, ImageId, PackId};
 use crate::image::Manifest;
 use crate::index::{Index, Segment};
+use crate::job::BlockJob;
 use crate::share::read_ref;
 use crate::store::{RefName, Store, StoreError};
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use image_format::block::{self, OpenBlock};
 use image_format::BlockJob;
-use image_format::ids::ChunkId;
 use image_format::ChunkInBlock;
+use image_format::block::{self, OpenBlock};
+use image_format::ids::ChunkId;
 use image_format::store::Source;
 
 use super::pen::Pen;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::socket::{self, SocketError};
-use crate::mac::Mac;
 use crate::dhcp::client::{Client, Configuration};
 use crate::dhcp::{CLIENT_PORT, SERVER_PORT};
+use crate::mac::Mac;
 
 const BUFFER: usize = 4096;
 /// `set_read_timeout` takes no zero; a shorter sleep gains nothing.

@@ -71,7 +71,7 @@ fn disk(architecture: Architecture, server: BootServer, loaders: &Loaders) -> St
             "chain --autofree tftp://{address}/{grub} || goto failed\n"
         ));
     }
-    script.push_str(&failure(architecture, "the disk's loader could not be reached"));
+    script.push_str(&again("the disk's loader could not be reached"));
     script
 }
 
@@ -81,6 +81,10 @@ fn failure(architecture: Architecture, what: &str) -> String {
     if architecture.is_uefi() {
         return format!(":failed\necho {what}; the firmware goes on\nexit 1\n");
     }
+    again(what)
+}
+
+fn again(what: &str) -> String {
     format!(
         ":failed\necho {what}; starting again in {FAILURE_SECONDS} s\n\
          sleep {FAILURE_SECONDS}\nreboot\n"

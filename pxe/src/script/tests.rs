@@ -31,7 +31,7 @@ fn scripts(policy: impl BootPolicy + 'static) -> Scripts {
 
 #[test]
 fn ipxe_names_the_initrd_on_the_kernel_line() {
-    let script = ipxe(&image("quiet  console=ttyS0"), Architecture::X64Efi).unwrap();
+    let script = ipxe(&image("quiet  console=ttyS0"), Architecture::Bios).unwrap();
     assert_eq!(
         script,
         "#!ipxe\necho Deploying  room   x \n\
@@ -39,6 +39,15 @@ fn ipxe_names_the_initrd_on_the_kernel_line() {
          initrd --name initrd.img http://10.77.0.1/boot/initrd.img || goto failed\n\
          boot || goto failed\n:failed\n\
          echo the boot files could not be loaded; starting again in 60 s\nsleep 60\nreboot\n"
+    );
+}
+
+#[test]
+fn an_ipxe_that_firmware_does_not_trust_hands_over_to_the_firmware() {
+    let script = ipxe(&image("quiet"), Architecture::X64Efi).unwrap();
+    assert!(
+        script.ends_with("the firmware goes on\nexit 1\n"),
+        "{script}"
     );
 }
 

@@ -48,8 +48,18 @@ fn packages(corpus: &Corpus, work: &Path) -> Result<()> {
         let file = work.join(format!("{method}.deb"));
         let mut build = Command::new("dpkg-deb");
         build.env("SOURCE_DATE_EPOCH", "1700000000");
-        build.args(["--root-owner-group", "--uniform-compression", "-Z", method, "-b"]);
-        let output = build.arg(&folder).arg(&file).output().context("running dpkg-deb")?;
+        build.args([
+            "--root-owner-group",
+            "--uniform-compression",
+            "-Z",
+            method,
+            "-b",
+        ]);
+        let output = build
+            .arg(&folder)
+            .arg(&file)
+            .output()
+            .context("running dpkg-deb")?;
         let text = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "dpkg-deb: {text}");
         corpus.put("package", method, &fs::read(&file)?)?;
@@ -95,7 +105,13 @@ fn elf(name: &str, content: &[u8], kind: u32) -> Vec<u8> {
     file[0x20..0x28].copy_from_slice(&segments.to_le_bytes());
     file[0x28..0x30].copy_from_slice(&table.to_le_bytes());
     // Segment size and count, section size and count, section of the names.
-    for (at, value) in [(0x36, 0x38_u16), (0x38, 1), (0x3a, 0x40), (0x3c, 2), (0x3e, 1)] {
+    for (at, value) in [
+        (0x36, 0x38_u16),
+        (0x38, 1),
+        (0x3a, 0x40),
+        (0x3c, 2),
+        (0x3e, 1),
+    ] {
         file[at..at + 2].copy_from_slice(&value.to_le_bytes());
     }
     file
@@ -142,7 +158,12 @@ fn modules() -> Modules {
         module("mdio", &["built"], &[], &[]),
         module("phy", &["mdio"], &[], &[]),
         module("realtek", &["phy"], &[], &["mdio:[0-9]?*"]),
-        module("r8169", &["phy"], &["realtek"], &["pci:v000010ECd00008168sv*sd*bc*sc*i*"]),
+        module(
+            "r8169",
+            &["phy"],
+            &["realtek"],
+            &["pci:v000010ECd00008168sv*sd*bc*sc*i*"],
+        ),
         module("loop_a", &["loop_b"], &[], &[]),
         module("loop_b", &["loop_a"], &[], &[]),
     ];

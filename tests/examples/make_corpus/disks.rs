@@ -40,9 +40,13 @@ fn run(tool: &str, arguments: &[&str], disk: &Path) -> Result<()> {
     let mut command = Command::new(tool);
     command.args(arguments).arg(disk);
     // e2fsprogs and mtools write the time of day otherwise.
-    command.env("E2FSPROGS_FAKE_TIME", "1700000000").env("SOURCE_DATE_EPOCH", "1700000000");
+    command
+        .env("E2FSPROGS_FAKE_TIME", "1700000000")
+        .env("SOURCE_DATE_EPOCH", "1700000000");
     command.env("MTOOLS_SKIP_CHECK", "1");
-    let output = command.output().with_context(|| format!("running {tool}"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("running {tool}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{tool} {arguments:?}: {text}");
     Ok(())
@@ -53,9 +57,15 @@ fn source(work: &Path) -> Result<PathBuf> {
     let source = work.join("source");
     fs::create_dir_all(source.join("folder/inner"))?;
     fs::write(source.join("a long name of a file"), b"words")?;
-    fs::write(source.join("folder/larger.txt"), b"0123456789abcdef".repeat(300))?;
+    fs::write(
+        source.join("folder/larger.txt"),
+        b"0123456789abcdef".repeat(300),
+    )?;
     for number in 0..12 {
-        fs::write(source.join(format!("folder/inner/file number {number}")), [number])?;
+        fs::write(
+            source.join(format!("folder/inner/file number {number}")),
+            [number],
+        )?;
     }
     Ok(source)
 }
@@ -64,14 +74,23 @@ fn ext4(corpus: &Corpus, work: &Path) -> Result<()> {
     let source = source(work)?;
     std::os::unix::fs::symlink("folder/larger.txt", source.join("link"))?;
     std::os::unix::fs::symlink("x".repeat(100), source.join("slow link"))?;
-    fs::hard_link(source.join("a long name of a file"), source.join("second name"))?;
+    fs::hard_link(
+        source.join("a long name of a file"),
+        source.join("second name"),
+    )?;
     let source = source.to_str().context("the folder's path is text")?;
     let seed = format!("hash_seed={UUID}");
     for (name, features) in [
         ("plain", "^metadata_csum,^has_journal,^resize_inode"),
         ("checksums", "metadata_csum,^has_journal,^resize_inode"),
-        ("block-maps", "^extents,^64bit,^metadata_csum,^has_journal,^resize_inode"),
-        ("inline-data", "inline_data,^metadata_csum,^has_journal,^resize_inode"),
+        (
+            "block-maps",
+            "^extents,^64bit,^metadata_csum,^has_journal,^resize_inode",
+        ),
+        (
+            "inline-data",
+            "inline_data,^metadata_csum,^has_journal,^resize_inode",
+        ),
     ] {
         let path = disk(work, name, 256 << 10)?;
         let arguments = [
@@ -94,7 +113,19 @@ fn fat(corpus: &Corpus, work: &Path) -> Result<()> {
     let source = source(work)?;
     for (bits, size) in [("12", 128 << 10), ("16", 4 << 20), ("32", 40 << 20)] {
         let path = disk(work, bits, size)?;
-        let arguments = ["-F", bits, "-s", "1", "-f", "1", "-i", "12345678", "-n", "ESP", "--invariant"];
+        let arguments = [
+            "-F",
+            bits,
+            "-s",
+            "1",
+            "-f",
+            "1",
+            "-i",
+            "12345678",
+            "-n",
+            "ESP",
+            "--invariant",
+        ];
         run("mkfs.fat", &arguments, &path)?;
         let image = path.to_str().context("the disk's path is text")?;
         for name in ["a long name of a file", "folder"] {
@@ -115,8 +146,20 @@ fn fat(corpus: &Corpus, work: &Path) -> Result<()> {
 fn tables(corpus: &Corpus, work: &Path) -> Result<()> {
     let path = disk(work, "gpt", 8 << 20)?;
     let arguments = [
-        "-U", UUID, "-n", "1:2048:+1M", "-t", "1:ef00", "-c", "1:ESP", "-u", "1:R", "-n", "2:0:0",
-        "-A", "1:set:2",
+        "-U",
+        UUID,
+        "-n",
+        "1:2048:+1M",
+        "-t",
+        "1:ef00",
+        "-c",
+        "1:ESP",
+        "-u",
+        "1:R",
+        "-n",
+        "2:0:0",
+        "-A",
+        "1:set:2",
     ];
     run("sgdisk", &arguments, &path)?;
     let bytes = fs::read(&path)?;
@@ -124,7 +167,13 @@ fn tables(corpus: &Corpus, work: &Path) -> Result<()> {
     let gpt = table::read(&MemoryDisk::from_bytes(&bytes, 512))?.context("sgdisk made a table")?;
     for (name, scheme, sector_size) in [
         ("gpt-4096", gpt.scheme, 4096),
-        ("mbr", Scheme::Mbr { signature: 0x1234_5678 }, 512),
+        (
+            "mbr",
+            Scheme::Mbr {
+                signature: 0x1234_5678,
+            },
+            512,
+        ),
     ] {
         let mut layout = DiskLayout {
             scheme,
@@ -143,7 +192,12 @@ fn tables(corpus: &Corpus, work: &Path) -> Result<()> {
         }
         let writes = table::encode(&layout, 8 << 20, sector_size)?;
         let disk = MemoryDisk::new(8 << 20, sector_size);
-        for write in writes.primary.iter().chain(&writes.backup).chain([&writes.mbr]) {
+        for write in writes
+            .primary
+            .iter()
+            .chain(&writes.backup)
+            .chain([&writes.mbr])
+        {
             disk.write_at(write.offset, &write.bytes)?;
         }
         corpus.put("table", name, &sparse::encode(&disk.to_bytes()?))?;
@@ -161,6 +215,9 @@ fn marker(corpus: &Corpus) -> Result<()> {
     };
     scratch::write(&disk, &marker)?;
     let mut bytes = vec![0; 256];
-    disk.read_at(scratch::reserved_from(size, 512).context("there is room")?, &mut bytes)?;
+    disk.read_at(
+        scratch::reserved_from(size, 512).context("there is room")?,
+        &mut bytes,
+    )?;
     corpus.put("scratch", "marker", &bytes)
 }

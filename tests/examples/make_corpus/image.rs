@@ -26,7 +26,11 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
         }
     }
     for (number, id) in store.list_indexes()?.iter().enumerate() {
-        corpus.put("segment", &format!("segment-{number}"), &store.read_index(id)?)?;
+        corpus.put(
+            "segment",
+            &format!("segment-{number}"),
+            &store.read_index(id)?,
+        )?;
     }
     for id in store.list_manifests()? {
         let bytes = store.read_manifest(&id)?;
@@ -135,7 +139,13 @@ fn root_entries() -> Vec<Entry> {
     let mut link = Entry::new("bin", Kind::Symlink(b"usr/bin".to_vec()));
     link.mode = 0o777;
     let device = Entry::new("null", Kind::CharDevice { major: 1, minor: 3 });
-    vec![Entry::new("", Kind::Directory), directory, link, device, Entry::new("pipe", Kind::Fifo)]
+    vec![
+        Entry::new("", Kind::Directory),
+        directory,
+        link,
+        device,
+        Entry::new("pipe", Kind::Fifo),
+    ]
 }
 
 fn esp_entries() -> Vec<Entry> {
@@ -183,7 +193,10 @@ fn partitions() -> Vec<Partition> {
         name: vec![0x45, 0x53, 0x50],
         volume,
     };
-    (1..).zip([fat, ext4, swap, Volume::Empty]).map(place).collect()
+    (1..)
+        .zip([fat, ext4, swap, Volume::Empty])
+        .map(place)
+        .collect()
 }
 
 fn layout(partitions: Vec<Partition>, scheme: Scheme) -> DiskLayout {

@@ -21,8 +21,15 @@ pub(crate) struct Corpus {
 impl Corpus {
     /// Keeps an input of a target under a file name.
     pub(crate) fn put(&self, target: &str, file: &str, bytes: &[u8]) -> Result<()> {
-        ensure!(lab::fuzz::target(target).is_some(), "no target is named {target}");
-        ensure!(bytes.len() <= 64 << 10, "{target}/{file} has {} bytes", bytes.len());
+        ensure!(
+            lab::fuzz::target(target).is_some(),
+            "no target is named {target}"
+        );
+        ensure!(
+            bytes.len() <= 64 << 10,
+            "{target}/{file} has {} bytes",
+            bytes.len()
+        );
         let folder = self.root.join(target);
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let path = folder.join(file);

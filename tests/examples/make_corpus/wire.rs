@@ -21,26 +21,41 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pxe/tests/fixtures");
     for entry in fs::read_dir(&folder).context("listing the captures")? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "pcap") {
-            let name = path.file_stem().context("a capture has a name")?.to_string_lossy();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "pcap")
+        {
+            let name = path
+                .file_stem()
+                .context("a capture has a name")?
+                .to_string_lossy();
             capture(corpus, &name, &fs::read(&path)?)?;
         }
     }
     for (file, target) in [
-        ("ipxe", "/boot/ipxe?mac=52-54-00-77-01-00&arch=7&uuid=77777777-0000-4000-8000-525400770100"),
+        (
+            "ipxe",
+            "/boot/ipxe?mac=52-54-00-77-01-00&arch=7&uuid=77777777-0000-4000-8000-525400770100",
+        ),
         ("ipxe-bios", "/boot/ipxe?mac=52-54-00-77-01-01&arch=0"),
         ("grub", "/grub/grub.cfg"),
         ("grub-host", "//grub/hosts/52:54:00:77:01:02"),
     ] {
         corpus.put("script", file, target.as_bytes())?;
     }
-    let control: &[(u8, &[u8])] = &[(options::DISCOVERY_CONTROL, &[8]), (options::BOOT_ITEM, &[0; 4])];
+    let control: &[(u8, &[u8])] = &[
+        (options::DISCOVERY_CONTROL, &[8]),
+        (options::BOOT_ITEM, &[0; 4]),
+    ];
     corpus.put("pxe_options", "control", &options::encode(control))?;
     corpus.put("pxe_options", "uuid", &options::uuid_to_option([0x77; 16]))
 }
 
 fn capture(corpus: &Corpus, name: &str, file: &[u8]) -> Result<()> {
-    ensure!(file.starts_with(&[0xd4, 0xc3, 0xb2, 0xa1]), "{name} is no capture");
+    ensure!(
+        file.starts_with(&[0xd4, 0xc3, 0xb2, 0xa1]),
+        "{name} is no capture"
+    );
     let mut rest = file.get(FILE_HEADER..).unwrap_or_default();
     let mut kept = 0;
     while let Some((record, after)) = rest.split_at_checked(RECORD_HEADER) {

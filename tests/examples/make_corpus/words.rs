@@ -18,8 +18,16 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
                 VERSION_ID='12'\nID=debian\n# a note\nODD\nBUG=\"a\\\"b\"\n";
     corpus.put("os_release", "debian", text.as_bytes())?;
     let sequence = Sequence::image_only();
-    corpus.put("sequence", "image-only", &serde_json::to_vec_pretty(&sequence)?)?;
-    corpus.put("events", "whole-run", &serde_json::to_vec(&whole_run(&sequence))?)?;
+    corpus.put(
+        "sequence",
+        "image-only",
+        &serde_json::to_vec_pretty(&sequence)?,
+    )?;
+    corpus.put(
+        "events",
+        "whole-run",
+        &serde_json::to_vec(&whole_run(&sequence))?,
+    )?;
     let facts = facts();
     let record = crate::image::commit(&MemoryStore::new())?;
     let hello = Hello {
@@ -52,7 +60,12 @@ fn whole_run(sequence: &Sequence) -> EventList {
         kinds.push(EventKind::StepStarted { step: step.clone() });
         let (stage, done, total) = ("fetch".to_owned(), 1, 2);
         let name = step.clone();
-        kinds.push(EventKind::Progress { step: name, stage, done, total });
+        kinds.push(EventKind::Progress {
+            step: name,
+            stage,
+            done,
+            total,
+        });
         kinds.push(EventKind::StepFinished { step });
     }
     kinds.insert(3, EventKind::ReceiptStored);
@@ -61,8 +74,14 @@ fn whole_run(sequence: &Sequence) -> EventList {
         hostname: "pc1".to_owned(),
         disk: "vda".to_owned(),
     });
-    let event = |(number, kind)| Event { number, time: 1_700_000_000, kind };
-    EventList { events: (0..).zip(kinds).map(event).collect() }
+    let event = |(number, kind)| Event {
+        number,
+        time: 1_700_000_000,
+        kind,
+    };
+    EventList {
+        events: (0..).zip(kinds).map(event).collect(),
+    }
 }
 
 fn facts() -> MachineFacts {
@@ -127,7 +146,12 @@ fn receipts(
     let proof = Proof {
         image: record.image,
         plan: [4; 32],
-        volumes: vec![VolumeProof { partition: 0, root: [5; 32], entries: 9, bytes: 100 }],
+        volumes: vec![VolumeProof {
+            partition: 0,
+            root: [5; 32],
+            entries: 9,
+            bytes: 100,
+        }],
         overlay: vec![OverlayEntry {
             partition: 0,
             path: b"etc/host\xffname".to_vec(),
@@ -155,5 +179,9 @@ fn receipts(
     let claim = Receipt::claim(statement, &machine)?;
     corpus.put("receipt", "claim", &serde_json::to_vec(&claim)?)?;
     let confirmed = claim.confirm(server, 1_700_000_700)?;
-    corpus.put("receipt", "confirmed", &serde_json::to_vec_pretty(&confirmed)?)
+    corpus.put(
+        "receipt",
+        "confirmed",
+        &serde_json::to_vec_pretty(&confirmed)?,
+    )
 }

@@ -58,7 +58,16 @@ fn run_demo() -> Result<()> {
 fn run_tests() -> Result<()> {
     setup::prepare()?;
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    cargo(&[
+        "clippy",
+        "--release",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
     programs::build()?;
     cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
 }

@@ -95,7 +95,13 @@ pub(super) fn modinfo(input: &[u8]) {
     let Ok(info) = Modinfo::read(input) else {
         return;
     };
-    let lists = [info.aliases, info.depends, info.before, info.after, info.firmware];
+    let lists = [
+        info.aliases,
+        info.depends,
+        info.before,
+        info.after,
+        info.firmware,
+    ];
     let held: usize = lists.iter().flatten().map(String::len).sum();
     assert!(held <= input.len());
 }
@@ -104,7 +110,10 @@ pub(super) fn modinfo(input: &[u8]) {
 pub(super) fn signed_program(input: &[u8]) {
     if let Ok(range) = authenticode::signature(input) {
         assert!(!range.is_empty());
-        assert!(input.get(range).is_some(), "the signature leaves the program");
+        assert!(
+            input.get(range).is_some(),
+            "the signature leaves the program"
+        );
     }
     if let Some(release) = kernel::release(input) {
         assert!((1..=64).contains(&release.len()) && !release.contains([' ', '\0']));
@@ -121,7 +130,10 @@ pub(super) fn modules(input: &[u8]) {
     assert_eq!(again, modules);
     for module in modules.all().iter().take(MODULES_TRIED) {
         if let Ok(order) = modules.load_order(&module.name) {
-            assert!(order.len() <= modules.all().len(), "a module is loaded twice");
+            assert!(
+                order.len() <= modules.all().len(),
+                "a module is loaded twice"
+            );
         }
         for alias in module.aliases.iter().take(MODULES_TRIED) {
             assert!(modules.for_modalias(alias).len() <= modules.all().len());

@@ -35,7 +35,10 @@ fn check_table(disk: &MemoryDisk) {
     };
     for partition in &layout.partitions {
         let end = partition.start.checked_add(partition.size);
-        assert!(end.is_some_and(|end| end <= disk.size()), "{partition:?} leaves the disk");
+        assert!(
+            end.is_some_and(|end| end <= disk.size()),
+            "{partition:?} leaves the disk"
+        );
     }
     let Ok(writes) = table::encode(&layout, disk.size(), disk.sector_size()) else {
         return;
@@ -54,7 +57,8 @@ fn check_table(disk: &MemoryDisk) {
 
 fn write_all(disk: &dyn Disk, writes: &[Write]) {
     for write in writes {
-        disk.write_at(write.offset, &write.bytes).expect("it lies on the disk");
+        disk.write_at(write.offset, &write.bytes)
+            .expect("it lies on the disk");
     }
 }
 
@@ -115,7 +119,12 @@ fn check_volume(disk: &MemoryDisk, open: Open) {
     assert!(entries.len() <= MOST_ENTRIES, "{} entries", entries.len());
     for pair in entries.windows(2) {
         let (before, after) = (&pair[0].entry.path, &pair[1].entry.path);
-        assert!(before < after, "{:?} is before {:?}", before.escape_ascii(), after.escape_ascii());
+        assert!(
+            before < after,
+            "{:?} is before {:?}",
+            before.escape_ascii(),
+            after.escape_ascii()
+        );
     }
     for found in &entries {
         check_path(found);
@@ -130,7 +139,10 @@ fn check_path(found: &Found) {
     let shown = entry.display_path();
     assert!(entry.mode & !0o7777 == 0, "{shown}: mode {:o}", entry.mode);
     if entry.path.is_empty() {
-        assert!(matches!(entry.kind, Kind::Directory | Kind::RawVolume), "{shown}");
+        assert!(
+            matches!(entry.kind, Kind::Directory | Kind::RawVolume),
+            "{shown}"
+        );
         return;
     }
     for name in entry.path.split(|byte| *byte == b'/') {
@@ -142,13 +154,26 @@ fn check_path(found: &Found) {
 fn check_runs(disk: &MemoryDisk, size: u64, runs: &[Run]) {
     let mut free = 0;
     for run in runs {
-        assert!(run.length > 0 && run.logical >= free, "{run:?} lies over the one before");
-        free = run.logical.checked_add(run.length).expect("it ends somewhere");
+        assert!(
+            run.length > 0 && run.logical >= free,
+            "{run:?} lies over the one before"
+        );
+        free = run
+            .logical
+            .checked_add(run.length)
+            .expect("it ends somewhere");
         let end = run.physical.checked_add(run.length);
-        assert!(end.is_some_and(|end| end <= disk.size()), "{run:?} leaves the volume");
-        assert!(run.logical < size, "{run:?} begins past the file's {size} bytes");
+        assert!(
+            end.is_some_and(|end| end <= disk.size()),
+            "{run:?} leaves the volume"
+        );
+        assert!(
+            run.logical < size,
+            "{run:?} begins past the file's {size} bytes"
+        );
         let length = usize::try_from(run.length.min(MOST_READ)).unwrap_or(0);
-        disk.read_at(run.physical, &mut vec![0; length]).expect("it lies in the volume");
+        disk.read_at(run.physical, &mut vec![0; length])
+            .expect("it lies in the volume");
     }
 }
 
@@ -175,7 +200,9 @@ pub(super) fn swap(input: &[u8]) {
     let layout = layout.unwrap_or_else(|errors| panic!("{errors:?}"));
     let fresh = MemoryDisk::new(1 << 20, 512);
     write_all(&fresh, &layout.withheld);
-    let again = Swap::read(&fresh).expect("memory reads").expect("it is swap");
+    let again = Swap::read(&fresh)
+        .expect("memory reads")
+        .expect("it is swap");
     assert_eq!(again.volume(), found.volume());
 }
 

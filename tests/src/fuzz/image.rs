@@ -1,8 +1,8 @@
 //! What a share or a server hands out: blocks, packs, segments, manifests, refs.
 
+use image_format::ChunkInBlock;
 use image_format::block::{self, MAX_RAW};
 use image_format::ids::{BlockId, ChunkId, ImageId, PackId};
-use image_format::ChunkInBlock;
 use image_format::manifest::image_id;
 use image_format::pack::{self, PackBuilder};
 use image_format::{BlockJob, BlockPlace, Index, Manifest, Segment, refs, volume_proof};
@@ -43,16 +43,27 @@ pub(super) fn block(input: &[u8]) {
         offset: 0,
         length: place.raw,
     };
-    assert_eq!(opened.chunk(&whole).expect("the whole block is a chunk"), raw);
+    assert_eq!(
+        opened.chunk(&whole).expect("the whole block is a chunk"),
+        raw
+    );
     whole.offset = 1;
-    assert!(opened.chunk(&whole).is_err(), "a chunk reaches past the end");
+    assert!(
+        opened.chunk(&whole).is_err(),
+        "a chunk reaches past the end"
+    );
     let sealed = block::seal(raw, u32_at(input, BLOCK_CHUNKS), 1).expect("it can be sealed again");
     let place = BlockPlace {
         block: sealed.id,
         stored: u32::try_from(sealed.bytes.len()).unwrap_or(u32::MAX),
         ..place
     };
-    assert_eq!(block::open(&place, &sealed.bytes).expect("it opens again").raw(), raw);
+    assert_eq!(
+        block::open(&place, &sealed.bytes)
+            .expect("it opens again")
+            .raw(),
+        raw
+    );
 }
 
 /// A pack's blocks, put into a new pack, are found there as in the old one.
@@ -62,7 +73,11 @@ pub(super) fn pack(input: &[u8]) {
     if let Some(trailer) = input.len().checked_sub(PACK_TRAILER) {
         let start = usize::try_from(u64_at(input, trailer + TABLES_AT)).unwrap_or(usize::MAX);
         let tables = input.get(start..trailer).unwrap_or_default();
-        put(&mut repaired, trailer + TABLES_HASH, blake3::hash(tables).as_bytes());
+        put(
+            &mut repaired,
+            trailer + TABLES_HASH,
+            blake3::hash(tables).as_bytes(),
+        );
     }
     check_pack(&repaired);
 }
@@ -80,7 +95,10 @@ fn check_pack(bytes: &[u8]) {
             bytes: stored.to_vec(),
             raw: place.raw,
         };
-        let rows: Vec<(ChunkId, u32)> = chunks.iter().map(|chunk| (chunk.id, chunk.length)).collect();
+        let rows: Vec<(ChunkId, u32)> = chunks
+            .iter()
+            .map(|chunk| (chunk.id, chunk.length))
+            .collect();
         let filled: u32 = rows.iter().map(|(_, length)| length).sum();
         assert_eq!(filled, place.raw, "chunks fill their block");
         builder.push(&sealed, &rows).expect("it fits again");
@@ -131,7 +149,10 @@ pub(super) fn manifest(input: &[u8]) {
     };
     let (_, bytes) = manifest.encode().expect("a decoded manifest encodes");
     let again = image_id(&bytes).expect("it has a root");
-    assert_eq!(Manifest::decode(&again, &bytes).expect("it decodes again"), manifest);
+    assert_eq!(
+        Manifest::decode(&again, &bytes).expect("it decodes again"),
+        manifest
+    );
     assert_eq!(again, id, "one content has one id");
     for tree in &manifest.volumes {
         let proof = volume_proof(tree, &std::collections::BTreeSet::new());
@@ -160,7 +181,11 @@ fn pressed(input: &[u8]) -> Vec<u8> {
         let (rows, left) = after.split_at(length.min(after.len()));
         rest = left;
         let width = u64::from(u32_at(&root, row + 4)).max(1);
-        put(&mut root, row + 8, &(rows.len() as u64 / width).to_le_bytes());
+        put(
+            &mut root,
+            row + 8,
+            &(rows.len() as u64 / width).to_le_bytes(),
+        );
         put(&mut root, row + 16, blake3::hash(rows).as_bytes());
         let frame = compressor.compress(rows).unwrap_or_default();
         frames.extend((frame.len() as u64).to_le_bytes());
@@ -176,8 +201,14 @@ pub(super) fn image_ref(input: &[u8]) {
     };
     assert!(record.name.len() <= refs::MAX_NAME);
     let bytes = refs::encode(&record).expect("a decoded ref encodes");
-    assert_eq!(refs::decode(&bytes, record.sequence).expect("it decodes again"), record);
+    assert_eq!(
+        refs::decode(&bytes, record.sequence).expect("it decodes again"),
+        record
+    );
     if let Some(newer) = record.sequence.checked_add(1) {
-        assert!(refs::decode(&bytes, newer).is_err(), "an older image was put back");
+        assert!(
+            refs::decode(&bytes, newer).is_err(),
+            "an older image was put back"
+        );
     }
 }

@@ -91,7 +91,10 @@ pub(super) fn dhcp_server(input: &[u8]) {
         };
         check_reply(&request, &reply);
         let given = reply.packet.yiaddr;
-        assert!(given.is_unspecified() || pool().gives(given), "{given} was given");
+        assert!(
+            given.is_unspecified() || pool().gives(given),
+            "{given} was given"
+        );
     }
 }
 
@@ -120,7 +123,10 @@ pub(super) fn dhcp_proxy(input: &[u8]) {
 fn check_reply(request: &Packet, reply: &Reply) {
     assert!(!request.reply, "an answer was answered");
     assert!(reply.packet.reply);
-    assert_eq!((reply.packet.xid, reply.packet.mac), (request.xid, request.mac));
+    assert_eq!(
+        (reply.packet.xid, reply.packet.mac),
+        (request.xid, request.mac)
+    );
     assert!([SERVER_PORT, CLIENT_PORT, PXE_PORT].contains(&reply.to.port()));
     let bytes = reply.packet.encode();
     let again = Packet::decode(&bytes).expect("what is sent decodes");
@@ -147,9 +153,17 @@ pub(super) fn tftp_transfer(input: &[u8]) {
     for pair in input.chunks(2).take(256) {
         let sent = std::iter::from_fn(|| transfer.poll_transmit(now));
         let sent: Vec<Vec<u8>> = sent.take(MOST_AT_ONCE).collect();
-        assert!(sent.len() <= usize::from(limits.window) + 1, "{} packets", sent.len());
+        assert!(
+            sent.len() <= usize::from(limits.window) + 1,
+            "{} packets",
+            sent.len()
+        );
         for bytes in sent {
-            assert!(bytes.len() <= usize::from(limits.block) + 4, "{} bytes", bytes.len());
+            assert!(
+                bytes.len() <= usize::from(limits.block) + 4,
+                "{} bytes",
+                bytes.len()
+            );
             tftp::Packet::decode(&bytes).expect("what is sent decodes");
         }
         let block = acknowledged(pair);

@@ -93,7 +93,9 @@ pub(super) fn script(input: &[u8]) {
         loaders: Loaders::default(),
     };
     let from = Ipv4Addr::new(10, 77, 0, 147);
-    let answer = scripts.open(from, &target).expect("our answers can be written");
+    let answer = scripts
+        .open(from, &target)
+        .expect("our answers can be written");
     if let Some(script) = answer {
         let plain = |byte: u8| byte == b'\n' || byte == b' ' || byte.is_ascii_graphic();
         assert!(script.bytes().all(plain), "{script:?}");
@@ -101,6 +103,9 @@ pub(super) fn script(input: &[u8]) {
     }
     if let Some(client) = BootClient::from_query(&target, Stage::Ipxe) {
         let again = BootClient::from_query(&client.to_query(), Stage::Ipxe);
-        assert_eq!(again.map(|again| (again.mac, again.uuid)), Some((client.mac, client.uuid)));
+        assert_eq!(
+            again.map(|again| (again.mac, again.uuid)),
+            Some((client.mac, client.uuid))
+        );
     }
 }

@@ -60,7 +60,9 @@ pub(super) fn events(input: &[u8]) {
     };
     let mut parts = RunState::replay(&sequence, before).expect("a part of a run is a run");
     assert!(parts.end().is_none(), "nothing follows the end");
-    parts.record(&sequence, last).expect("the last event was accepted before");
+    parts
+        .record(&sequence, last)
+        .expect("the last event was accepted before");
     assert_eq!(parts, state);
     if state.succeeded() {
         let next = state.next(&sequence, Phase::Installed);
