@@ -25,11 +25,12 @@ use winpe_assets::{BootConfig, CONFIG_PATH};
 use crate::config::CommandLine;
 use crate::hardware::facts;
 use crate::hardware::modules::Drivers;
+use crate::job::Job;
 use crate::journal::Journal;
 use crate::screen::Screen;
 use crate::session::{Granted, Run, negotiate};
 use crate::steps::{self, power};
-use crate::work::{Job, Outcome, work};
+use crate::work::{Outcome, work};
 
 /// Drivers that no device asks for by name.
 const ALWAYS: [&str; 2] = ["af_packet", "efivarfs"];

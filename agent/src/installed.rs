@@ -6,32 +6,17 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
-use api::PublicKey;
 use api::client::{Client, ClientError, Outage, Patience};
-use serde::{Deserialize, Serialize};
 use task_sequences::Phase;
 use winpe_assets::first_run;
 
 use crate::hardware::facts;
+use crate::job::Job;
 use crate::journal::Journal;
+use crate::run_file::RunFile;
 use crate::screen::Screen;
 use crate::steps;
-use crate::work::{Job, Outcome, work};
-
-/// What the boot environment left for the installed system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunFile {
-    /// Address and port of the server.
-    pub(crate) server: String,
-    /// Its key.
-    pub(crate) key: PublicKey,
-    /// Bearer token of the run.
-    pub(crate) token: String,
-    /// The run.
-    pub(crate) run: String,
-    /// The machine's name.
-    pub(crate) name: String,
-}
+use crate::work::{Outcome, work};
 
 /// Goes on with the run. An error makes systemd try again.
 pub(crate) fn run() -> Result<()> {

@@ -10,14 +10,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use lab::fuzz::{TARGETS, Target};
+use imager::readers;
+use lab::fuzz::{TARGETS, Target, sparse};
 
 /// Mutations of a target with small inputs.
-const MOST_RUNS: usize = 2000;
+const MOST_RUNS: usize = 4000;
 /// Mutations of a target with large inputs.
-const LEAST_RUNS: usize = 300;
+const LEAST_RUNS: usize = 1000;
 /// Bytes mutated a target, so that large inputs take no longer than small ones.
-const BYTES: usize = 16 << 20;
+const BYTES: usize = 64 << 20;
 /// One input takes no longer, on a machine that has other things to do too.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What takes so long never ends.
@@ -270,6 +271,21 @@ fn every_target_has_a_corpus_and_a_fuzz_program_and_nothing_else_is_there() {
             program.contains(&format!("target(\"{name}\")")),
             "{name} runs another target"
         );
+    }
+}
+
+#[test]
+fn every_volume_in_the_corpus_is_read_to_its_last_entry() {
+    for name in ["ext4", "fat", "volume"] {
+        for (file, input) in corpus(name) {
+            let disk = sparse::disk(&input, 512);
+            let entries = readers::open(&disk).and_then(|reader| reader.entries());
+            let entries = entries.unwrap_or_else(|error| panic!("{name}/{file}: {error}"));
+            assert!(
+                entries.len() > 10 || file == "swap",
+                "{name}/{file}: {entries:?}"
+            );
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use imager::disk::Disk;
 use imager::table;
 use inventory::Firmware;
 
-use super::{Scene, disk};
+use super::disk;
+use super::scene::Scene;
 use crate::hardware::efi::HardDrive;
 use crate::hardware::firmware;
 

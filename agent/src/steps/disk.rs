@@ -13,7 +13,7 @@ use imager::{builders, scratch};
 use inventory::DiskFacts;
 
 use super::glance::glance;
-use crate::work::Job;
+use crate::job::Job;
 
 /// The disk of a run, open for nobody else.
 pub(super) struct Chosen {

@@ -13,7 +13,7 @@ use image_format::store::Source;
 use imager::plan::OverlayFile;
 use winpe_assets::first_run;
 
-use crate::installed::RunFile;
+use crate::run_file::RunFile;
 
 const HOSTNAME: &str = "etc/hostname";
 const HOSTS: &str = "etc/hosts";

@@ -12,8 +12,9 @@ use imager::plan::{Plan, Target, Wishes, plan as make_plan};
 use task_sequences::EventKind;
 
 use super::disk::Chosen;
-use super::{Scene, disk, identity, report};
-use crate::installed::RunFile;
+use super::scene::Scene;
+use super::{disk, identity, report};
+use crate::run_file::RunFile;
 use crate::wizard;
 
 /// Shortest time between two lines or events of progress.

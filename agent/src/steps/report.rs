@@ -11,8 +11,8 @@ use image_format::proof::Proof;
 use inventory::{Identity, OsFacts};
 use task_sequences::{EventKind, StepOutcome};
 
-use super::Scene;
 use super::disk::Chosen;
+use super::scene::Scene;
 
 /// Where systems describe themselves (os-release(5)).
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];

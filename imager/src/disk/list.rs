@@ -37,9 +37,14 @@ fn look_at(kernel: &Kernel, name: String) -> Option<ListedDisk> {
         .ok()?
         .checked_mul(512)
         .filter(|&size| size > 0)?;
+    let mut serial = first(&["device/serial", "serial"]);
+    if serial.is_empty() {
+        let page = std::fs::read(folder.join("device/vpd_pg80")).unwrap_or_default();
+        serial = unit_serial(&page);
+    }
     let identity = DiskIdentity {
         model: first(&["device/model"]),
-        serial: first(&["device/serial", "serial"]),
+        serial,
         wwn: first(&["wwid", "device/wwid"]),
         size,
         by_id: by_id(kernel, &name),
@@ -52,6 +57,15 @@ fn look_at(kernel: &Kernel, name: String) -> Option<ListedDisk> {
         identity,
         name,
     })
+}
+
+/// The serial number of a SCSI or ATA disk: its vital product data page 80h,
+/// four bytes of heading and text (SPC-4, section 7.8.15).
+fn unit_serial(page: &[u8]) -> String {
+    let text = page.get(4..).unwrap_or_default();
+    String::from_utf8_lossy(text)
+        .trim_matches(['\0', ' '])
+        .to_owned()
 }
 
 fn by_id(kernel: &Kernel, name: &str) -> Vec<String> {
@@ -70,6 +84,13 @@ fn by_id(kernel: &Kernel, name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_behind_scsi_tells_its_serial_on_a_page_of_its_own() {
+        assert_eq!(unit_serial(b"\0\x80\0\x08 DISK-1 "), "DISK-1");
+        assert_eq!(unit_serial(b"\0\x80"), "");
+        assert_eq!(unit_serial(b""), "");
+    }
 
     #[test]
     fn the_kernel_s_folders_are_listed_without_what_is_no_disk() {

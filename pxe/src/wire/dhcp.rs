@@ -353,6 +353,10 @@ fn all_options(bytes: &[u8]) -> (Options, Vec<u8>, Vec<u8>) {
 
 /// Writes one option, in several parts when it is long (RFC 3396).
 fn write_option(bytes: &mut Vec<u8>, code: u8, value: &[u8]) {
+    if value.is_empty() {
+        // Its presence is what it says; there would be no part to write.
+        bytes.extend_from_slice(&[code, 0]);
+    }
     for part in value.chunks(PART_LIMIT) {
         // A part is at most 255 bytes long.
         let length = u8::try_from(part.len()).unwrap_or(u8::MAX);

@@ -82,3 +82,10 @@ fn a_file_name_too_long_for_its_field_is_left_out() {
     let read = Packet::decode(&packet.encode()).unwrap();
     assert!(read.file.is_empty() && read.sname.is_empty());
 }
+
+#[test]
+fn an_option_without_a_value_is_not_lost() {
+    let mut packet = Packet::request(Kind::Discover, Mac([2, 0, 0, 0, 0, 1]), 7);
+    packet.set(80, &[]);
+    assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
+}
