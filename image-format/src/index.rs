@@ -44,16 +44,8 @@ impl Index {
     pub fn load<S: Store + ?Sized>(store: &S) -> Result<Self, IndexError> {
         let mut ids = store.list_indexes()?;
         ids.sort();
-        let read = |id: SegmentId| {
-            let bytes = store.read_index(&id)?;
-            let found = SegmentId::of(&bytes);
-            if found != id {
-                return Err(IndexError::Hash { id, found });
-            }
-            Segment::decode(bytes).map_err(|source| IndexError::Segment { id, source })
-        };
         ids.into_iter()
-            .map(read)
+            .map(|id| read_segment(store, id))
             .collect::<Result<_, _>>()
             .map(Self::new)
     }
@@ -109,4 +101,17 @@ pub enum IndexError {
         #[source]
         source: SegmentError,
     },
+}
+
+/// One segment, its bytes compared with its name.
+pub(crate) fn read_segment<S: Store + ?Sized>(
+    store: &S,
+    id: SegmentId,
+) -> Result<Segment, IndexError> {
+    let bytes = store.read_index(&id)?;
+    let found = SegmentId::of(&bytes);
+    if found != id {
+        return Err(IndexError::Hash { id, found });
+    }
+    Segment::decode(bytes).map_err(|source| IndexError::Segment { id, source })
 }

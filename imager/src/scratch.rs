@@ -1,8 +1,9 @@
 //! A marker on the target that says which apply is under way there.
 //!
-//! It lies in the last 2 MiB before the backup GPT, which every layout leaves
-//! free, and is trusted for nothing but the question whether an apply of this
-//! very plan was interrupted here.
+//! It lies in the last 2 MiB before the backup GPT, which the plan leaves free
+//! wherever it can. It is trusted for one question only: was an apply
+//! interrupted here, so that looking for what lies in place already is worth
+//! the time? Every byte that is kept is hashed first.
 //!
 //! | offset | length | meaning                           |
 //! |--------|--------|-----------------------------------|

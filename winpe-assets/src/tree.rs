@@ -8,6 +8,10 @@ use thiserror::Error;
 /// Longest path a tree holds, in bytes: Linux's own PATH_MAX.
 const LONGEST_PATH: usize = 4096;
 
+/// Deepest path, in names. Each folder above a path is kept with its whole
+/// path: without a bound a short archive would fill the memory.
+const DEEPEST: usize = 32;
+
 /// One thing in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
@@ -163,6 +167,9 @@ fn check_path(path: &str) -> Result<(), TreeError> {
     if path.contains(['\0', '\\']) {
         return refuse("holds a NUL or a backslash");
     }
+    if path.split('/').count() > DEEPEST {
+        return refuse("more than 32 names deep");
+    }
     for name in path.split('/') {
         match name {
             "" => return refuse("empty name (leading, trailing or double slash)"),
@@ -194,6 +201,14 @@ mod tests {
         ] {
             assert!(tree.file(path, 0o644, vec![]).is_err(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_path_as_deep_as_no_file_lies_is_refused() {
+        let mut tree = Tree::new();
+        assert!(tree.file(&["a"; DEEPEST].join("/"), 0o644, vec![]).is_ok());
+        let deeper = ["b"; DEEPEST + 1].join("/");
+        assert!(tree.file(&deeper, 0o644, vec![]).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::block;
 use crate::fetch::fetch_list;
 use crate::ids::{ChunkId, ImageId, PackId};
 use crate::image::Manifest;
-use crate::index::{Index, Segment};
+use crate::index::{Index, read_segment};
 use crate::job::BlockJob;
 use crate::share::read_ref;
 use crate::store::{RefName, Store, StoreError};
@@ -137,10 +137,10 @@ fn images<S: Store + ?Sized>(
 fn read_index<S: Store + ?Sized>(store: &S, report: &mut CheckReport) -> Result<Index, StoreError> {
     let mut index = Index::default();
     for id in store.list_indexes()? {
-        let read = store.read_index(&id).map_err(|error| chain(&error));
-        match read.and_then(|bytes| Segment::decode(bytes).map_err(|error| chain(&error))) {
+        match read_segment(store, id) {
             Ok(segment) => index.add(segment),
-            Err(why) => {
+            Err(error) => {
+                let why = chain(&error);
                 let what = format!("index segment {} cannot be used: {why}", id.short());
                 report.findings.push(Finding {
                     images: Vec::new(),

@@ -173,7 +173,7 @@ fn modules() -> Modules {
 fn records(corpus: &Corpus) -> Result<()> {
     let server = "192.0.2.1:8443".parse()?;
     let (key, pin) = (Hex32([7; 32]), Pin::of(b"stage"));
-    let config = BootConfig::new(server, key, "6.12".to_owned(), pin.clone());
+    let config = BootConfig::new(server, key, "6.12".to_owned(), pin);
     corpus.put("boot_config", "config", &config.encode()?)?;
     let record = BootRecord {
         format: BootRecord::FORMAT,
@@ -181,7 +181,7 @@ fn records(corpus: &Corpus) -> Result<()> {
         kernel: "6.12".to_owned(),
         server,
         server_key: key,
-        agent: pin.clone(),
+        agent: pin,
         files: BTreeMap::from([("vmlinuz".to_owned(), pin)]),
         packages: vec![PackageRecord {
             name: "shim-signed".to_owned(),

@@ -1,4 +1,6 @@
 //! The target `script` of `lab::fuzz` under libFuzzer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| lab::fuzz::target("script").expect("it is listed")(input));
+libfuzzer_sys::fuzz_target!(
+    |input: &[u8]| lab::fuzz::target("script").expect("it is listed")(input)
+);

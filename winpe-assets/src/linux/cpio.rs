@@ -54,6 +54,9 @@ pub enum CpioError {
         /// Path in the tree.
         path: String,
     },
+    /// A file with the name that ends an archive.
+    #[error("{TRAILER:?} ends an archive and cannot be the name of a file in one")]
+    Trailer,
     /// The archive's path cannot be part of a tree.
     #[error("archive entry at offset {at}: {source}")]
     Entry {
@@ -69,6 +72,9 @@ pub fn write(tree: &Tree) -> Result<Vec<u8>, CpioError> {
     let mut archive = Vec::new();
     // Inode 0 means "none" to some readers, so they count from 1.
     for (inode, (path, node)) in (1u32..).zip(tree.iter()) {
+        if path == TRAILER {
+            return Err(CpioError::Trailer);
+        }
         let (mode, links, device, content): (u32, u32, (u32, u32), &[u8]) = match node {
             Node::Folder { mode } => (TYPE_FOLDER | mode, 2, (0, 0), &[]),
             Node::File { mode, bytes } => (TYPE_FILE | mode, 1, (0, 0), bytes),
@@ -122,6 +128,9 @@ pub fn read(archive: &[u8]) -> Result<Tree, CpioError> {
         }
         let next = entry.next;
         let name = entry.name.strip_prefix("./").unwrap_or(entry.name);
+        if name == TRAILER {
+            return Err(CpioError::Trailer);
+        }
         if name != "." {
             let node = entry.node(at)?;
             tree.put(name, node)
@@ -261,6 +270,18 @@ mod tests {
         let expected = b"07070100000001000081a4000000000000000000000001000000000000000300000000\
             0000000000000000000000000000000200000000a\0xyz\0";
         assert_eq!(archive.get(..expected.len()), Some(expected.as_slice()));
+    }
+
+    #[test]
+    fn a_file_named_like_the_trailer_is_refused_in_both_directions() {
+        let mut tree = Tree::new();
+        tree.file("TRAILER!!!", 0o644, vec![1]).unwrap();
+        assert!(matches!(write(&tree), Err(CpioError::Trailer)));
+        let mut tree = Tree::new();
+        tree.file("xxTRAILER!!!", 0o644, vec![1]).unwrap();
+        let mut archive = write(&tree).unwrap();
+        archive[HEADER..HEADER + 2].copy_from_slice(b"./");
+        assert!(matches!(read(&archive), Err(CpioError::Trailer)));
     }
 
     #[test]
