@@ -65,8 +65,9 @@ pub(crate) fn run() -> ! {
     let screen = Screen::of_kernel();
     screen.gap();
     screen.say(format!(
-        "mimeo {}: this machine starts over the network.",
-        version()
+        "mimeo {}: this machine starts over the network (kernel up {} s).",
+        version(),
+        facts::uptime()
     ));
     for complaint in complaints {
         screen.say(complaint);

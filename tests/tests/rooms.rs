@@ -101,10 +101,24 @@ fn an_apply_outlives_a_dead_server_and_a_power_cut() {
     let before = demo::fetched(&detail(&room, "laptop"));
     running.cut_power().unwrap();
 
-    let _running = room.switch_on(&laptop).unwrap();
+    let running = room.switch_on(&laptop).unwrap();
     let run = room.wait_for_run("laptop", "succeeded", WHOLE).unwrap();
     assert!(run.receipt);
     assert!(before > 0, "the power was cut before anything was fetched");
+    let screen = running.serial.screen();
+    assert!(
+        screen.contains("taken up again"),
+        "the second apply did not resume"
+    );
+
+    // From now on the network sends it to its disk, Secure Boot on.
+    running.cut_power().unwrap();
+    let running = room.switch_on(&laptop).unwrap();
+    let at = running
+        .serial
+        .wait_for(screen.len(), "Fetching Netboot Image", TO_AGENT)
+        .unwrap();
+    running.serial.wait_for(at, "laptop login:", WHOLE).unwrap();
 }
 
 /// The newest run of a machine with its events.

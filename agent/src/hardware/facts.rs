@@ -83,9 +83,31 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
+/// Most memory this process ever had resident, in bytes (proc(5), `VmHWM`);
+/// 0 where the kernel does not say.
+pub(crate) fn peak_memory() -> u64 {
+    kibibytes(
+        "VmHWM:",
+        &fs::read_to_string("/proc/self/status").unwrap_or_default(),
+    )
+}
+
+/// Seconds since the kernel started, as it counts them itself.
+pub(crate) fn uptime() -> String {
+    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    text.split_ascii_whitespace()
+        .next()
+        .unwrap_or("?")
+        .to_owned()
+}
+
 /// Main memory in bytes, from the text of `/proc/meminfo` (proc(5)).
 fn memory(text: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    kibibytes("MemTotal:", text)
+}
+
+fn kibibytes(label: &str, text: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(label));
     let kibibytes = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok());
     kibibytes.unwrap_or(0).saturating_mul(1024)
 }

@@ -25,8 +25,8 @@ pub(super) struct Chosen {
     pub(super) facts: DiskFacts,
     /// What would be lost although it could not be understood.
     pub(super) unreadable: Option<String>,
-    /// Whether an apply of this very run was interrupted here: what it holds
-    /// is ours.
+    /// Whether an apply was interrupted here: what it held is gone already,
+    /// and somebody agreed to that.
     pub(super) half_written: bool,
 }
 
@@ -92,7 +92,7 @@ pub(super) fn choose(job: &Job, manifest: &Manifest) -> Result<Chosen> {
         ),
     };
     Ok(Chosen {
-        half_written: marker.is_some_and(|marker| marker.run == job.assignment.run),
+        half_written: marker.is_some(),
         facts: facts(disk),
         device,
         survey,

@@ -14,6 +14,11 @@ use imager::table;
 /// Where every file system and volume manager has its first words.
 const BEGINNING: u64 = 1 << 20;
 
+/// A disk without a table is looked at in this many more places: data whose
+/// beginning was lost is still somebody's.
+const SAMPLES: u64 = 64;
+const SAMPLE: u64 = 64 << 10;
+
 /// Table, volumes and systems of a target.
 pub(super) fn glance(device: &BlockDevice) -> Result<Survey, SurveyError> {
     survey(&Glimpse(device))
@@ -59,12 +64,24 @@ impl Disk for Glimpse<'_> {
                 ranges.push((start, end - start));
             }
         }
+        if layout.is_none() {
+            ranges.extend(samples(self.size()));
+        }
         Ok(ranges)
     }
 
     fn describe(&self) -> String {
         self.0.describe()
     }
+}
+
+/// Evenly spread places behind the beginning.
+fn samples(size: u64) -> impl Iterator<Item = (u64, u64)> {
+    let step = (size / (SAMPLES + 1)).max(SAMPLE);
+    let places = (1..=SAMPLES).map(move |number| number * step / SAMPLE * SAMPLE);
+    places
+        .filter(move |&place| place >= BEGINNING && place + SAMPLE <= size)
+        .map(|place| (place, SAMPLE))
 }
 
 #[cfg(test)]
@@ -77,7 +94,14 @@ mod tests {
     fn a_blank_disk_is_blank_and_only_its_beginning_is_read() {
         let disk = MemoryDisk::new(64 << 20, 512);
         let glimpse = Glimpse(&disk);
-        assert_eq!(glimpse.data_ranges().unwrap(), [(0, BEGINNING)]);
+        let ranges = glimpse.data_ranges().unwrap();
+        assert_eq!(ranges[0], (0, BEGINNING));
+        assert!(ranges.iter().map(|range| range.1).sum::<u64>() < 8 << 20);
+        assert!(
+            ranges
+                .windows(2)
+                .all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+        );
         assert_eq!(survey(&glimpse).unwrap().layout, None);
     }
 
@@ -85,6 +109,14 @@ mod tests {
     fn data_without_a_table_is_not_taken_for_nothing() {
         let disk = MemoryDisk::new(64 << 20, 512);
         disk.write_at(5000, b"something").unwrap();
+        assert!(survey(&Glimpse(&disk)).unwrap().layout.is_some());
+    }
+
+    #[test]
+    fn data_whose_beginning_was_lost_is_found_by_samples() {
+        let disk = MemoryDisk::new(64 << 20, 512);
+        let (place, _) = samples(64 << 20).nth(7).unwrap();
+        disk.write_at(place + 10, b"something").unwrap();
         assert!(survey(&Glimpse(&disk)).unwrap().layout.is_some());
     }
 }

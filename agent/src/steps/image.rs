@@ -14,6 +14,7 @@ use task_sequences::EventKind;
 use super::disk::Chosen;
 use super::scene::Scene;
 use super::{disk, identity, report};
+use crate::hardware::facts;
 use crate::run_file::RunFile;
 use crate::wizard;
 
@@ -121,7 +122,10 @@ fn write(
     // Nothing here uses the kernel's view of the partitions.
     let _ = chosen.device.reread_table();
     let seconds = started.elapsed().as_secs();
-    scene.note(format!("written and read back in {seconds} s"))?;
+    let memory = facts::peak_memory() >> 20;
+    scene.note(format!(
+        "written and read back in {seconds} s, agent's peak memory {memory} MiB"
+    ))?;
     Ok(proof)
 }
 
@@ -140,7 +144,7 @@ impl Teller {
             }
             ApplyEvent::Progress { phase, done, total } => (phase, done, total),
             ApplyEvent::Resumed { .. } => {
-                return remark(scene, "an interrupted apply of this plan is taken up again");
+                return remark(scene, "an interrupted apply is taken up again");
             }
             ApplyEvent::Kept { bytes } => {
                 let text = format!("{} MiB lie at their place already", bytes >> 20);
