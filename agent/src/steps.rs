@@ -1,6 +1,7 @@
 //! Step → who does it. Harm is done below here and nowhere else.
 
 mod boot_entry;
+mod bootable;
 mod disk;
 mod glance;
 mod identity;

@@ -13,7 +13,7 @@ use task_sequences::EventKind;
 
 use super::disk::Chosen;
 use super::scene::Scene;
-use super::{disk, identity, report};
+use super::{bootable, disk, identity, report};
 use crate::hardware::facts;
 use crate::run_file::RunFile;
 use crate::wizard;
@@ -32,6 +32,7 @@ pub(super) fn apply(scene: &mut Scene<'_>) -> Result<()> {
         job.assignment.name
     ));
     let manifest = job.patience.call(|| job.client.manifest(image))?;
+    bootable::check(&manifest, job.facts.firmware)?;
     let jobs = job.patience.call(|| job.client.segment(image))?.jobs();
     let source = HttpSource::new(job.client.clone(), job.patience.clone());
     let hosts = identity::hosts_of(&manifest, &jobs, &source)?;
