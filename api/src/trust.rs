@@ -173,7 +173,9 @@ impl<'de> Deserialize<'de> for Signature {
         };
         let bytes: Option<Vec<u8>> = (0..64).map(pair).collect();
         match bytes {
-            Some(bytes) if text.len() == 128 => Ok(Self(bytes)),
+            Some(bytes) if text.len() == 128 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                Ok(Self(bytes))
+            }
             _ => Err(serde::de::Error::custom(
                 "a signature has 128 hexadecimal digits",
             )),
@@ -336,6 +338,14 @@ mod tests {
             .replace("hello", "jello");
         let changed: Signed<String> = serde_json::from_str(&text).unwrap();
         assert!(changed.open("greeting", &key.public()).is_err());
+    }
+
+    #[test]
+    fn a_signature_has_one_spelling() {
+        let digits = "0f".repeat(64);
+        assert!(serde_json::from_str::<Signature>(&format!("\"{digits}\"")).is_ok());
+        let signs = digits.replacen("0f", "+f", 1);
+        assert!(serde_json::from_str::<Signature>(&format!("\"{signs}\"")).is_err());
     }
 
     #[test]
