@@ -27,7 +27,7 @@ enum Order {
     /// The packages are fetched with this machine's apt, which checks them
     /// against the Debian archive key ring, or taken from a folder. Nothing is
     /// installed. The same packages, agent, key and address give the same bytes.
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Check that boot files are whole, signed and fit together
     Check(CheckArgs),
 }

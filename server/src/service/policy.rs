@@ -75,7 +75,8 @@ mod tests {
     use std::path::Path;
 
     use inventory::MachineId;
-    use pxe::client::{Architecture, Mac, Stage};
+    use pxe::Mac;
+    use pxe::client::{Architecture, Stage};
 
     use super::*;
     use crate::db::KnownMachine;
