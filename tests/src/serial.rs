@@ -39,7 +39,9 @@ impl Serial {
         let start = Instant::now();
         loop {
             let screen = self.screen();
-            if let Some(found) = screen.get(from..).and_then(|rest| rest.find(text)) {
+            // The end of a screen may have been half a control sequence.
+            let from = screen.floor_char_boundary(from);
+            if let Some(found) = screen[from..].find(text) {
                 return Ok(from + found + text.len());
             }
             if start.elapsed() > limit {
