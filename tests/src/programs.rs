@@ -23,17 +23,17 @@ pub struct Programs {
 /// When they do not build.
 pub fn build() -> Result<Programs> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    run(&mut command(&[
-        &cargo,
+    let words = [
         "build",
         "--quiet",
         "--release",
-        "-p",
-        "cli",
-        "-p",
-        "agent",
-    ]))
-    .context("building mimeo and mimeo-agent")?;
+        "--bin",
+        "mimeo",
+        "--bin",
+        "mimeo-agent",
+    ];
+    run(&mut command(&[&[cargo.as_str()], &words[..]].concat()))
+        .context("building mimeo and mimeo-agent")?;
     find()
 }
 
@@ -46,7 +46,7 @@ pub fn find() -> Result<Programs> {
     let built =
         |folder: &&Path| folder.join("mimeo").exists() && folder.join("mimeo-agent").exists();
     let folder = own.ancestors().skip(1).find(built).context(
-        "mimeo and mimeo-agent are not built: run `cargo build --release -p cli -p agent`",
+        "mimeo and mimeo-agent are not built: run `cargo build --release --bins`",
     )?;
     let target = folder
         .ancestors()
