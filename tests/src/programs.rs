@@ -45,9 +45,11 @@ pub fn find() -> Result<Programs> {
     let own = std::env::current_exe().context("finding the running program")?;
     let built =
         |folder: &&Path| folder.join("mimeo").exists() && folder.join("mimeo-agent").exists();
-    let folder = own.ancestors().skip(1).find(built).context(
-        "mimeo and mimeo-agent are not built: run `cargo build --release --bins`",
-    )?;
+    let folder = own
+        .ancestors()
+        .skip(1)
+        .find(built)
+        .context("mimeo and mimeo-agent are not built: run `cargo build --release --bins`")?;
     let target = folder
         .ancestors()
         .nth(2)
