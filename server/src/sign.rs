@@ -97,7 +97,9 @@ pub fn operator_token(config: &Config) -> Result<String, SignError> {
                 })?
                 .to_string();
             write(state, &path, format!("{fresh}\n").as_bytes())?;
-            fresh
+            // Somebody else may have been first.
+            let kept = read(&path)?.unwrap_or_default();
+            String::from_utf8_lossy(&kept).trim().to_owned()
         }
     };
     match text.parse::<Nonce>() {
@@ -148,9 +150,11 @@ fn load_key(state: &Path) -> Result<(SigningKey, Vec<u8>), SignError> {
     if let Some(pkcs8) = read(&path)? {
         return Ok((SigningKey::from_pkcs8(&pkcs8).map_err(wrong)?, pkcs8));
     }
-    let (key, pkcs8) = SigningKey::generate().map_err(wrong)?;
+    let (_, pkcs8) = SigningKey::generate().map_err(wrong)?;
     write(state, &path, &pkcs8)?;
-    Ok((key, pkcs8))
+    // Somebody else may have been first.
+    let kept = read(&path)?.unwrap_or_default();
+    Ok((SigningKey::from_pkcs8(&kept).map_err(wrong)?, kept))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, SignError> {
@@ -166,7 +170,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SignError> {
 }
 
 /// A secret appears whole or not at all, and is never readable by others. The
-/// name is taken by a hard link, so of two first starts one wins and both say.
+/// name is taken by a hard link: of two first starts one wins, and both read
+/// what it wrote.
 fn write(state: &Path, path: &Path, secret: &[u8]) -> Result<(), SignError> {
     let failed = |doing, path: &Path| {
         let path = path.to_owned();
@@ -184,12 +189,19 @@ fn write(state: &Path, path: &Path, secret: &[u8]) -> Result<(), SignError> {
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
     let written = write_synced(&temporary, secret)
         .map_err(failed("writing", &temporary))
-        .and_then(|()| fs::hard_link(&temporary, path).map_err(failed("making", path)));
+        .and_then(|()| take_name(&temporary, path).map_err(failed("making", path)));
     let removed = fs::remove_file(&temporary).map_err(failed("removing", &temporary));
     written.and(removed)?;
     File::open(state)
         .and_then(|folder| folder.sync_all())
         .map_err(failed("syncing", state))
+}
+
+fn take_name(temporary: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
 }
 
 fn write_synced(path: &Path, secret: &[u8]) -> io::Result<()> {

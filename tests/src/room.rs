@@ -21,8 +21,6 @@ pub enum Dhcp {
     /// Another server that knows nothing of booting (dnsmasq on 10.77.0.2);
     /// ours stands beside it.
     Proxy,
-    /// Both give out addresses: what happens when somebody forgot one.
-    Two,
 }
 
 /// A room with its server.
