@@ -278,7 +278,7 @@ pub fn commitment(nonce: &Nonce) -> Nonce {
 /// Letters and digits that are not taken for each other (Crockford base 32).
 const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// The code shown at the machine and at the console: 40 bits, `XXXX-XXXX`.
+/// The code shown at the machine and at the console: 40 bits, as `K7Q2-M4XD`.
 pub fn short_code(server: &PublicKey, machine: &PublicKey, ours: &Nonce, theirs: &Nonce) -> String {
     let material = [server.0, machine.0, ours.0, theirs.0].concat();
     let hash = blake3::derive_key("mimeo 0 short code", &material);
