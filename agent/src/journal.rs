@@ -176,6 +176,8 @@ pub(crate) mod tests {
                 system: None,
                 logical_size: 1,
                 entries: 1,
+                source: None,
+                witnesses: None,
             },
             sequence: Sequence::image_only(),
             disk: None,

@@ -3,7 +3,7 @@
 //! The same words serve ext4, FAT and POSIX trees. What a file system does not
 //! know stays at its default; what a target cannot hold is the plan's business.
 
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ChunkRef};
 
 /// A moment in nanoseconds since 1970-01-01 UTC; far past and future included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -117,6 +117,18 @@ impl Content {
             Self::Inline(bytes) => bytes.len() as u64,
             Self::Pieces(pieces) => pieces.iter().map(Piece::length).sum(),
         }
+    }
+
+    /// Its chunks in file order, repeats included.
+    pub fn chunks(&self) -> impl Iterator<Item = ChunkRef> + '_ {
+        let pieces = match self {
+            Self::Pieces(pieces) => pieces.as_slice(),
+            Self::Empty | Self::Inline(_) => &[],
+        };
+        pieces.iter().filter_map(|piece| match *piece {
+            Piece::Chunk { id, length } => Some(ChunkRef { id, length }),
+            Piece::Hole { .. } => None,
+        })
     }
 }
 

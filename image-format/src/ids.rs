@@ -106,6 +106,26 @@ id! {
     ImageId
 }
 
+/// A chunk and how long it is: all that is needed to ask for it and to check it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ChunkRef {
+    /// Which.
+    pub id: ChunkId,
+    /// Its length in bytes.
+    pub length: u32,
+}
+
+impl ChunkRef {
+    /// The reference to a chunk of these bytes; `None` above 4 GiB.
+    pub fn to(bytes: &[u8]) -> Option<Self> {
+        let length = u32::try_from(bytes.len()).ok()?;
+        Some(Self {
+            id: ChunkId::of(bytes),
+            length,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

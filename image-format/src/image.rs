@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
-use crate::ids::ImageId;
+use crate::ids::{ChunkRef, ImageId};
 use crate::layout::DiskLayout;
 
 /// Everything an apply writes. Its root hash is the [`ImageId`].
@@ -43,6 +43,12 @@ pub struct ImageRecord {
     pub logical_size: u64,
     /// Entries over all volumes.
     pub entries: u64,
+    /// What was captured, in words that are the same the next time.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// The list of witnesses (see [`crate::manifest::witness`]), if there are any.
+    #[serde(default)]
+    pub witnesses: Option<ChunkRef>,
 }
 
 /// The operating system in the words it uses itself (`os-release`).

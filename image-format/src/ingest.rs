@@ -5,6 +5,7 @@
 //! then ref, each durable before the next; the ref is the commit. Whatever
 //! stops it earlier leaves files nobody refers to, never an image that lies.
 
+mod image;
 mod press;
 mod stream;
 
@@ -12,17 +13,18 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
+pub use image::ImageWriter;
 pub use stream::StreamWriter;
 
 use crate::block::{self, SealError};
 use crate::chunker::Chunking;
 use crate::fetch::MissingChunk;
-use crate::ids::{ChunkId, ImageId, SegmentId};
+use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
 use crate::index::{Index, IndexError, Segment, SegmentError};
 use crate::job::BlockJob;
 use crate::lane::{Gathered, LaneKey, Lanes};
-use crate::manifest::ManifestError;
+use crate::manifest::{ManifestError, Root};
 use crate::pack::{Pack, PackBuilder, PackError};
 use crate::refs::{self, RefError};
 use crate::store::{RefName, Store, StoreError};
@@ -67,6 +69,8 @@ pub struct NewImage {
     pub parent: Option<ImageId>,
     /// The operating system, if one was found.
     pub system: Option<SystemWords>,
+    /// What was captured, in words that are the same the next time.
+    pub source: Option<String>,
 }
 
 /// How far an ingest is, in bytes unless said otherwise.
@@ -143,7 +147,7 @@ impl<'s> Ingest<'s> {
         self.progress
     }
 
-    /// Stores all that is on its way, then manifest and ref.
+    /// Stores a whole manifest and all that is on its way, then the ref.
     ///
     /// # Errors
     /// The store failed, or the manifest names chunks that were never written.
@@ -152,23 +156,45 @@ impl<'s> Ingest<'s> {
         manifest: Manifest,
         record: NewImage,
     ) -> Result<ImageRecord, IngestError> {
+        let mut image = ImageWriter::new(manifest.disk);
+        for volume in manifest.volumes {
+            image.volume(&mut self, volume.partition)?;
+            for entry in volume.entries {
+                image.entry(&mut self, entry, None)?;
+            }
+        }
+        self.finish(image, record)
+    }
+
+    /// Stores the rest of an image and all that is on its way, then the ref.
+    ///
+    /// # Errors
+    /// The store failed, or the image's layout is impossible.
+    pub fn finish(
+        mut self,
+        image: ImageWriter,
+        record: NewImage,
+    ) -> Result<ImageRecord, IngestError> {
         refs::check_name(&record.name)?;
-        let (image, bytes) = manifest.encode()?;
-        if Manifest::decode(&image, &bytes)? != manifest {
+        let (root, witnesses) = image.finish(&mut self)?;
+        let bytes = root.encode()?;
+        let id = ImageId::of(&bytes);
+        if Root::decode(&id, &bytes)? != root {
             return Err(IngestError::ReadBack { what: "manifest" });
         }
-        self.check_chunks(&manifest)?;
         self.latched(Self::flush)?;
-        self.store.put_manifest(&image, &bytes)?;
+        self.store.put_manifest(&id, &bytes)?;
         let record = ImageRecord {
-            image,
+            image: id,
             name: record.name,
             sequence: 0,
             captured: record.captured,
             parent: record.parent,
             system: record.system,
-            logical_size: manifest.logical_size(),
-            entries: manifest.entry_count(),
+            logical_size: root.logical_size(),
+            entries: root.entry_count(),
+            source: record.source,
+            witnesses,
         };
         put_ref(self.store, record)
     }
@@ -273,25 +299,18 @@ impl<'s> Ingest<'s> {
         self.store_segment()
     }
 
-    /// Every chunk the manifest names was written here or is in the store, as long as it says.
-    fn check_chunks(&self, manifest: &Manifest) -> Result<(), IngestError> {
-        for (id, length) in manifest.chunks() {
-            let indexed = || self.index.find(&id).map(|(_, chunk)| chunk.length);
-            let found = self
-                .pending
-                .get(&id)
-                .copied()
-                .or_else(indexed)
-                .ok_or(MissingChunk { id })?;
-            if found != length {
-                return Err(IngestError::ChunkLength {
-                    id,
-                    expected: found,
-                    found: length,
-                });
-            }
+    /// A chunk that an entry names was written here or is in the store, as long as it says.
+    fn check_chunk(&self, chunk: &ChunkRef) -> Result<(), IngestError> {
+        let indexed = || self.index.find(&chunk.id).map(|(_, found)| found.length);
+        let found = self.pending.get(&chunk.id).copied().or_else(indexed);
+        match found.ok_or(MissingChunk { id: chunk.id })? {
+            length if length == chunk.length => Ok(()),
+            length => Err(IngestError::ChunkLength {
+                id: chunk.id,
+                expected: length,
+                found: chunk.length,
+            }),
         }
-        Ok(())
     }
 }
 

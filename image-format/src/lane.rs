@@ -25,7 +25,28 @@ pub struct LaneKey {
     pub base: Vec<u8>,
 }
 
+/// The lane of the manifest's parts; no file name has an extension like it.
+const MANIFEST: &[u8] = b"/manifest";
+/// Its blocks are short: whoever looks for one file opens one of them.
+const MANIFEST_TARGET: usize = 512 << 10;
+
 impl LaneKey {
+    /// The key of the manifest's own parts.
+    pub fn manifest() -> Self {
+        Self {
+            extension: MANIFEST.to_vec(),
+            base: Vec::new(),
+        }
+    }
+
+    fn target(&self) -> usize {
+        if self.extension == MANIFEST {
+            MANIFEST_TARGET
+        } else {
+            BLOCK_TARGET
+        }
+    }
+
     /// The key of a file's path or name: `lib/libc.so.6` is (`so`, `libc`).
     pub fn of(hint: &[u8]) -> Self {
         let name = hint
@@ -100,7 +121,7 @@ impl Lanes {
     pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: &[u8]) -> Vec<Gathered> {
         let mut full = Vec::new();
         if let Some(lane) = self.lanes.get(&key.extension)
-            && lane.bytes + bytes.len() > BLOCK_TARGET + BLOCK_TARGET / 4
+            && lane.bytes + bytes.len() > key.target() + key.target() / 4
         {
             full.extend(self.close(&key.extension));
         }
@@ -112,7 +133,7 @@ impl Lanes {
         });
         lane.bytes += bytes.len();
         self.gathered += bytes.len();
-        if lane.bytes >= BLOCK_TARGET {
+        if lane.bytes >= key.target() {
             full.extend(self.close(&key.extension));
         }
         if self.gathered > GATHERED_MAX {

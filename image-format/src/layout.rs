@@ -17,6 +17,29 @@ pub struct DiskLayout {
     pub partitions: Vec<Partition>,
 }
 
+impl DiskLayout {
+    /// What stands for a disk where only a directory tree was captured.
+    pub fn tree() -> Self {
+        let partition = Partition {
+            number: 1,
+            start: 0,
+            size: 0,
+            type_guid: [0; 16],
+            guid: [0; 16],
+            attributes: 0,
+            name: Vec::new(),
+            volume: Volume::Tree,
+        };
+        Self {
+            sector_size: 512,
+            size: 0,
+            scheme: Scheme::Tree,
+            boot_code: Vec::new(),
+            partitions: vec![partition],
+        }
+    }
+}
+
 /// The kind of partition table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scheme {
@@ -32,6 +55,8 @@ pub enum Scheme {
     },
     /// No table: the whole disk is one volume.
     None,
+    /// No disk: a directory tree, in one partition without place and length.
+    Tree,
 }
 
 /// One partition.
@@ -75,6 +100,8 @@ pub enum Volume {
     Raw,
     /// Nothing but zeros.
     Empty,
+    /// A directory tree of a POSIX system, whatever file system it lay on.
+    Tree,
 }
 
 /// What names and shapes an ext4 file system.

@@ -32,12 +32,14 @@ pub mod upkeep;
 
 pub use block::{BlockError, OpenBlock};
 pub use fetch::{MissingChunk, fetch_list};
-pub use ids::{BlockId, ChunkId, ImageId, PackId, SegmentId};
+pub use ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId, SegmentId};
 pub use image::{ImageRecord, Manifest, SystemWords, VolumeTree};
 pub use index::{Index, Segment};
-pub use ingest::{Ingest, IngestError, IngestOptions, IngestProgress, NewImage, StreamWriter};
+pub use ingest::{
+    ImageWriter, Ingest, IngestError, IngestOptions, IngestProgress, NewImage, StreamWriter,
+};
 pub use job::{BlockJob, ChunkInBlock};
-pub use manifest::ManifestError;
+pub use manifest::{ManifestError, Root, VolumeRoot, Witness};
 pub use proof::{OverlayEntry, Proof, VolumeProof, entry_digest, volume_proof, volume_root};
-pub use share::{Share, ShareError};
+pub use share::{ChunkReader, Entries, Share, ShareError, Witnesses};
 pub use store::{BlockPlace, DirStore, MemoryStore, RefName, Source, Store, StoreError};

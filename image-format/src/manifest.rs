@@ -1,79 +1,95 @@
-//! The manifest's codec: a small root that names columns of fixed width.
+//! The manifest's codec: a small root, directories, and leaves of entries.
 //!
 //! ```text
-//! root: magic 8, version 4, tables 4, then for each table
-//!       tag 4, bytes a row 4, rows 8, BLAKE3 of the rows 32
-//! then for each table: length 8, one zstd frame
+//! root (a file, at most 64 KiB) -> parts of a volume's directory -> leaves of about 1024 entries
+//!                                  (chunks in blocks, like the contents of files)
 //! ```
-//! The root hashes what the tables say, not how they are compressed, and the
-//! [`ImageId`] is the hash of the root: it names exactly what an apply writes.
+//! Leaves are cut where the hash of a path says so: two captures of one system
+//! share all leaves in which nothing changed. The [`ImageId`] is the hash of
+//! the root, so it names exactly what an apply writes.
 
+pub mod bundle;
 mod check;
+pub mod directory;
 mod disk;
+mod list;
 mod read;
+mod root;
 mod table;
+mod tree;
+pub mod witness;
 mod write;
-
-use std::io;
 
 use thiserror::Error;
 
 use crate::bytes::CutOff;
-use crate::entry::{Content, Piece};
-use crate::ids::{ChunkId, ImageId};
+use crate::entry::Entry;
+use crate::ids::{ChunkId, ChunkRef, ImageId};
 use crate::image::Manifest;
 
-/// No manifest is longer: ten million entries need far less.
-pub const MAX_MANIFEST: u64 = 1 << 30;
+pub use check::TreeCheck;
+pub use root::{MAX_ROOT, Root, VolumeRoot};
+pub use tree::{ImageBuilder, Part};
+pub use witness::Witness;
 
 /// The id of the image whose manifest these bytes begin.
 ///
 /// # Errors
 /// They are not the beginning of a manifest.
 pub fn image_id(bytes: &[u8]) -> Result<ImageId, ManifestError> {
-    Ok(ImageId::of(table::root_of(bytes)?))
+    Ok(ImageId::of(root::root_of(bytes)?))
+}
+
+/// The id of the image whose root these bytes are, and nothing else.
+///
+/// # Errors
+/// They are no root, or something follows it.
+pub fn root_id(bytes: &[u8]) -> Result<ImageId, ManifestError> {
+    let root = root::root_of(bytes)?;
+    if root.len() == bytes.len() {
+        return Ok(ImageId::of(root));
+    }
+    Err(ManifestError::Root {
+        field: "length",
+        expected: root.len().to_string(),
+        found: bytes.len().to_string(),
+    })
+}
+
+/// The entries of a leaf, in path order; `fetch` gives lists of pieces where a
+/// very long file has them. Nothing is checked but shapes: see [`TreeCheck`].
+///
+/// # Errors
+/// It is no leaf, is damaged, or `fetch` failed.
+pub fn leaf(
+    bytes: &[u8],
+    fetch: &mut dyn FnMut(&ChunkRef) -> Result<Vec<u8>, ManifestError>,
+) -> Result<Vec<Entry>, ManifestError> {
+    read::leaf(bytes, fetch)
+}
+
+/// Whether a leaf holds the entries its directory says.
+///
+/// # Errors
+/// It holds others.
+pub fn check_leaf(leaf: &directory::LeafRef, entries: &[Entry]) -> Result<(), ManifestError> {
+    check::leaf(leaf, entries)
+}
+
+/// The lists of pieces that a leaf names, for whoever wants to know which chunks an image has.
+///
+/// # Errors
+/// It is no leaf, or damaged.
+pub fn lists_of(bytes: &[u8]) -> Result<Vec<ChunkRef>, ManifestError> {
+    read::lists_of(bytes)
 }
 
 impl Manifest {
-    /// The image's id and the bytes a store keeps.
-    ///
-    /// # Errors
-    /// The manifest says something no reader would accept (see [`Manifest::decode`]).
-    pub fn encode(&self) -> Result<(ImageId, Vec<u8>), ManifestError> {
-        check::check(self)?;
-        let (root, bytes) = write::tables(self).encode()?;
-        Ok((ImageId::of(&root), bytes))
-    }
-
-    /// Reads a manifest that must be the one `id` names.
-    ///
-    /// # Errors
-    /// It is another one, damaged, or says what no apply could do: paths that
-    /// leave the volume, rows out of order, contents that overflow.
-    pub fn decode(id: &ImageId, bytes: &[u8]) -> Result<Self, ManifestError> {
-        let found = image_id(bytes)?;
-        if found != *id {
-            return Err(ManifestError::Id {
-                expected: *id,
-                found,
-            });
-        }
-        let manifest = read::manifest(&table::Tables::decode(bytes)?)?;
-        check::check(&manifest)?;
-        Ok(manifest)
-    }
-
     /// Every chunk of every content, in the order of the entries; repeats included.
     pub fn chunks(&self) -> impl Iterator<Item = (ChunkId, u32)> + '_ {
         let entries = self.volumes.iter().flat_map(|volume| &volume.entries);
-        let pieces = entries.flat_map(|entry| match &entry.content {
-            Content::Pieces(pieces) => pieces.as_slice(),
-            Content::Empty | Content::Inline(_) => &[],
-        });
-        pieces.filter_map(|piece| match piece {
-            Piece::Chunk { id, length } => Some((*id, *length)),
-            Piece::Hole { .. } => None,
-        })
+        let chunks = entries.flat_map(|entry| entry.content.chunks());
+        chunks.map(|chunk| (chunk.id, chunk.length))
     }
 
     /// How many entries all volumes have.
@@ -124,35 +140,43 @@ pub enum ManifestError {
         /// What it is.
         found: ImageId,
     },
-    /// A table's rows are not those the root names.
-    #[error("manifest table {table} is damaged")]
-    Table {
+    /// Bytes are not those of the chunk that was asked for.
+    #[error("manifest chunk {} is damaged or is another one", id.short())]
+    Chunk {
         /// Which.
-        table: &'static str,
+        id: ChunkId,
     },
-    /// zstd failed on a table.
-    #[error("manifest table {table}: zstd failed")]
+    /// A chunk of the manifest cannot be had.
+    #[error("manifest chunk {} cannot be read: {reason}", id.short())]
+    Unread {
+        /// Which.
+        id: ChunkId,
+        /// Why, with all causes.
+        reason: String,
+    },
+    /// zstd failed on a chunk of a bundle.
+    #[error("manifest chunk {}: zstd failed", id.short())]
     Zstd {
         /// Which.
-        table: &'static str,
+        id: ChunkId,
         /// Why.
         #[source]
-        source: io::Error,
+        source: std::io::Error,
     },
     /// More than a reader takes into memory.
-    #[error("manifest table {table}: {found} bytes are more than the limit of {limit}")]
+    #[error("manifest {part}: {found} bytes are more than the limit of {limit}")]
     TooLong {
-        /// Which.
-        table: &'static str,
+        /// Which part.
+        part: &'static str,
         /// How many bytes.
         found: u64,
         /// How many may be.
         limit: u64,
     },
     /// A row contradicts others.
-    #[error("manifest table {table}: {reason}")]
+    #[error("manifest, {table}: {reason}")]
     Row {
-        /// Which.
+        /// Which column or part.
         table: &'static str,
         /// What is wrong.
         reason: &'static str,

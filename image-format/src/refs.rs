@@ -171,6 +171,8 @@ mod tests {
             system: None,
             logical_size: 2,
             entries: 3,
+            source: None,
+            witnesses: None,
         }
     }
 

@@ -1,17 +1,25 @@
 //! A share opened for reading: its images and where their bytes lie.
 
+mod chunks;
+mod entries;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use crate::block::BlockError;
 use crate::fetch::{MissingChunk, fetch_list};
-use crate::ids::ImageId;
+use crate::ids::{ChunkRef, ImageId};
 use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, IndexError};
 use crate::job::BlockJob;
-use crate::manifest::ManifestError;
+use crate::manifest::{ManifestError, bundle};
 use crate::refs::{self, RefError};
 use crate::store::{RefName, Store, StoreError};
+
+pub use chunks::ChunkReader;
+pub(crate) use chunks::chain;
+pub use entries::{Entries, Witnesses};
 
 /// A store with its index and refs read. Any pointer to a [`Store`] will do,
 /// as `Share<Box<dyn Store>>`.
@@ -21,6 +29,7 @@ pub struct Share<S: Store> {
     index: Index,
     /// Of every name all sequences, ascending.
     records: BTreeMap<String, Vec<ImageRecord>>,
+    chunks: ChunkReader,
 }
 
 impl<S: Store> Share<S> {
@@ -35,6 +44,7 @@ impl<S: Store> Share<S> {
             store,
             index,
             records,
+            chunks: ChunkReader::default(),
         })
     }
 
@@ -88,13 +98,36 @@ impl<S: Store> Share<S> {
         }
     }
 
-    /// An image's manifest, checked against its id.
+    /// An image's whole manifest, in memory.
     ///
     /// # Errors
     /// It is missing or damaged.
     pub fn manifest(&self, id: &ImageId) -> Result<Manifest, ShareError> {
-        let bytes = self.store.read_manifest(id)?;
-        Manifest::decode(id, &bytes).map_err(|source| ShareError::Manifest { id: *id, source })
+        let root = self.root(id)?;
+        let fetch = &mut |chunk: &ChunkRef| self.manifest_chunk(chunk);
+        bundle::read_all(&root, fetch).map_err(|source| ShareError::Manifest { id: *id, source })
+    }
+
+    /// An image's whole manifest as one piece: see [`bundle`].
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn bundle(&self, id: &ImageId) -> Result<Vec<u8>, ShareError> {
+        let root = self.store.read_manifest(id)?;
+        let fetch = &mut |chunk: &ChunkRef| self.manifest_chunk(chunk);
+        bundle::pack(id, &root, fetch).map_err(|source| ShareError::Manifest { id: *id, source })
+    }
+
+    /// The bytes of a chunk, compared with its id.
+    ///
+    /// # Errors
+    /// It is in no block, or its block is damaged.
+    pub fn chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ShareError> {
+        self.chunks.chunk(&self.index, &self.store, at)
+    }
+
+    fn manifest_chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ManifestError> {
+        self.chunks.manifest_chunk(&self.index, &self.store, at)
     }
 
     /// Where every chunk lies.
@@ -213,6 +246,27 @@ pub enum ShareError {
         at: RefName,
         /// What it says.
         found: RefName,
+    },
+    /// A block is damaged.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// A chunk has another length than was said.
+    #[error("chunk {}: expected {} bytes, found {found}", at.id, at.length)]
+    Length {
+        /// What was asked for.
+        at: ChunkRef,
+        /// What the index says.
+        found: u32,
+    },
+    /// The image has fewer volumes.
+    #[error("image {} has {found} volumes with entries, number {volume} (from 0) was asked for", id.short())]
+    NoVolume {
+        /// Which image.
+        id: ImageId,
+        /// Which was asked for.
+        volume: usize,
+        /// How many there are.
+        found: usize,
     },
     /// No image of this name or id.
     #[error("no image is called {asked} or has an id that begins so (at least 8 digits)")]

@@ -229,6 +229,7 @@ fn manifest_with_a_chunk_that_was_never_written_is_not_committed() {
         captured: 0,
         parent: None,
         system: None,
+        source: None,
     };
     let result = Ingest::new(&elsewhere, kit::options())
         .unwrap()

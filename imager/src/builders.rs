@@ -16,6 +16,7 @@ pub fn for_volume(volume: &Volume) -> &'static dyn Builder {
         Volume::Fat(_) => &FatBuilder,
         Volume::Swap { .. } => &SwapBuilder,
         Volume::Raw => &RawBuilder,
-        Volume::Empty => &EmptyBuilder,
+        // A tree has no volume of its own: the table has refused it before.
+        Volume::Empty | Volume::Tree => &EmptyBuilder,
     }
 }

@@ -172,6 +172,7 @@ pub fn capture(
             captured,
             parent,
             system,
+            source: None,
         },
     )?;
     Ok(CaptureOutcome { record, warnings })

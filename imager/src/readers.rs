@@ -177,7 +177,8 @@ pub fn open_as<'disk>(
         Volume::Ext4(_) => ext4::open(volume),
         Volume::Fat(_) => fat::open(volume),
         Volume::Raw => Ok(Box::new(RawReader::new(volume))),
-        Volume::Empty => Ok(Box::new(EmptyReader)),
+        // A directory tree is read through its own system, never from a volume.
+        Volume::Empty | Volume::Tree => Ok(Box::new(EmptyReader)),
         Volume::Swap { .. } => match Swap::read(volume)? {
             Some(swap) => Ok(Box::new(swap)),
             None => Err(VolumeError::Damaged {

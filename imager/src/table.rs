@@ -169,6 +169,9 @@ pub fn encode(
             backup: Vec::new(),
             mbr: mbr(Vec::new()),
         }),
+        Scheme::Tree => Err(TableError::Disk(String::from(
+            "the image is a directory tree, not a disk: apply it to a directory",
+        ))),
         Scheme::Mbr { signature } => {
             check(layout, u64::from(sector_size), disk_size, sector_size)?;
             let bytes = mbr::encode(layout, signature, sector_size)?;

@@ -19,12 +19,15 @@ mod words;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every decoder of foreign bytes.
-pub const TARGETS: [Target; 36] = [
+pub const TARGETS: &[Target] = &[
     ("block", image::block),
     ("pack", image::pack),
     ("segment", image::segment),
     ("manifest", image::manifest),
-    ("manifest_tables", image::manifest_tables),
+    ("root", image::root),
+    ("leaf", image::leaf),
+    ("directory", image::directory),
+    ("witnesses", image::witnesses),
     ("image_ref", image::image_ref),
     ("table", disks::table),
     ("ext4", disks::ext4),

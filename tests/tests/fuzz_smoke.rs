@@ -237,7 +237,7 @@ fn run_all(target: Target) {
 #[test]
 fn no_corpus_file_and_no_mutation_of_one_breaks_a_decoder() {
     std::thread::spawn(watch);
-    for target in TARGETS {
+    for &target in TARGETS {
         let start = Instant::now();
         run_all(target);
         println!("{}: {:?}", target.0, start.elapsed());

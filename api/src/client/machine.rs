@@ -90,7 +90,7 @@ impl Client {
         Ok(signed)
     }
 
-    /// An image's manifest, verified against its id.
+    /// An image's whole manifest, verified against its id.
     ///
     /// # Errors
     /// See [`ClientError`].

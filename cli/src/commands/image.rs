@@ -99,6 +99,7 @@ fn partition_row(partition: &Partition) -> Vec<String> {
         Volume::Swap { .. } => "swap".to_owned(),
         Volume::Raw => "sectors".to_owned(),
         Volume::Empty => "nothing".to_owned(),
+        Volume::Tree => "a directory tree".to_owned(),
     };
     vec![
         partition.number.to_string(),

@@ -1,12 +1,14 @@
 //! Whether a manifest says only what can be done. The same rules for writers
 //! and readers: what cannot be read again is never stored.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::ManifestError;
+use super::directory::LeafRef;
+use super::root::VolumeRoot;
 use crate::chunker::MAX_CHUNK;
 use crate::entry::{Content, Entry, INLINE_LIMIT, Kind, Piece, Timestamp};
-use crate::image::{Manifest, VolumeTree};
+use crate::image::VolumeTree;
 use crate::layout::DiskLayout;
 
 /// Linux `PATH_MAX` is 4096, but deeper trees exist: this is far above both.
@@ -15,26 +17,32 @@ const MAX_PATH: usize = 64 << 10;
 const MAX_COMPONENT: usize = 765;
 /// Linux takes names of 255 and values of 64 KiB; ext4 with large attributes a little more.
 const MAX_XATTR_VALUE: usize = 1 << 20;
+/// All of an entry's together: a leaf of the manifest is one chunk.
+const MAX_XATTRS: usize = 2 << 20;
 /// The first sector's code before an MBR.
 const BOOT_CODE: usize = 440;
-/// GPT has room for 128 by default; nobody has met more than a few hundred.
-const MAX_PARTITIONS: usize = 1024;
+/// GPT has room for 128 by default; more than this would not fit into the root.
+const MAX_PARTITIONS: usize = 256;
 
-pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
-    check_disk(&manifest.disk).map_err(|reason| ManifestError::Layout { reason })?;
+/// Whether the layout can be.
+pub(super) fn disk(disk: &DiskLayout) -> Result<(), ManifestError> {
+    check_disk(disk).map_err(|reason| ManifestError::Layout { reason })
+}
+
+/// Whether volumes name partitions that are there, in order.
+pub(super) fn partitions(
+    disk: &DiskLayout,
+    volumes: impl Iterator<Item = u32>,
+) -> Result<(), ManifestError> {
     let mut before = None;
-    for volume in &manifest.volumes {
-        let known =
-            usize::try_from(volume.partition).is_ok_and(|at| at < manifest.disk.partitions.len());
-        if !known || before.is_some_and(|before| before >= volume.partition) {
-            let reason = format!(
-                "a volume names partition {}, which is not there or not in order",
-                volume.partition
-            );
+    for partition in volumes {
+        let known = usize::try_from(partition).is_ok_and(|at| at < disk.partitions.len());
+        if !known || before.is_some_and(|before| before >= partition) {
+            let reason =
+                format!("a volume names partition {partition}, which is not there or not in order");
             return Err(ManifestError::Layout { reason });
         }
-        before = Some(volume.partition);
-        check_tree(volume)?;
+        before = Some(partition);
     }
     Ok(())
 }
@@ -77,47 +85,98 @@ fn check_disk(disk: &DiskLayout) -> Result<(), String> {
     Ok(())
 }
 
-fn check_tree(volume: &VolumeTree) -> Result<(), ManifestError> {
-    let mut directories: HashSet<&[u8]> = HashSet::new();
-    let mut links: HashMap<u32, &Kind> = HashMap::new();
-    let mut before: Option<&[u8]> = None;
-    for entry in &volume.entries {
-        let wrong = |reason| ManifestError::Entry {
-            partition: volume.partition,
-            path: clip(entry.display_path()),
-            reason,
-        };
-        if before.is_some_and(|before| before >= entry.path.as_slice()) {
-            return Err(wrong("its path is not above the one before"));
-        }
-        before = Some(&entry.path);
-        check_path(&entry.path).map_err(wrong)?;
-        if entry
-            .parent()
-            .is_some_and(|parent| !directories.contains(parent))
-        {
-            return Err(wrong("its directory is not in the image"));
-        }
-        if entry.kind == Kind::Directory {
-            directories.insert(&entry.path);
-        } else if entry.path.is_empty()
-            && (entry.kind != Kind::RawVolume || volume.entries.len() != 1)
-        {
-            return Err(wrong(
-                "the root is neither a directory nor a raw volume alone",
-            ));
-        }
-        check_entry(entry).map_err(wrong)?;
-        if let Some(link) = entry.link
-            && let Some(first) = links.insert(link, &entry.kind)
-            && (*first != entry.kind || entry.content != Content::Empty)
-        {
-            return Err(wrong(
-                "a later name of a hard link is another kind or has content of its own",
-            ));
+/// The entries of one volume, checked as they come. What it remembers is the
+/// directories that may still get entries, and one row a hard link group.
+#[derive(Debug)]
+pub struct TreeCheck {
+    partition: u32,
+    before: Option<Vec<u8>>,
+    /// The root is a raw volume: nothing may follow.
+    alone: bool,
+    open: Vec<Vec<u8>>,
+    links: HashMap<u32, Kind>,
+}
+
+impl TreeCheck {
+    /// Before the first entry of the volume in this partition (index into the layout).
+    pub fn new(partition: u32) -> Self {
+        Self {
+            partition,
+            before: None,
+            alone: false,
+            open: Vec::new(),
+            links: HashMap::new(),
         }
     }
-    Ok(())
+
+    /// Whether this entry may follow those before it.
+    ///
+    /// # Errors
+    /// It says what no apply could do: see the format's list.
+    pub fn entry(&mut self, entry: &Entry) -> Result<(), ManifestError> {
+        self.place(entry)
+            .and_then(|()| check_entry(entry))
+            .and_then(|()| self.link(entry))
+            .map_err(|reason| ManifestError::Entry {
+                partition: self.partition,
+                path: clip(entry.display_path()),
+                reason,
+            })
+    }
+
+    fn place(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        check_path(&entry.path)?;
+        if self.alone
+            || self
+                .before
+                .as_ref()
+                .is_some_and(|before| *before >= entry.path)
+        {
+            return Err("its path is not above the one before");
+        }
+        self.open
+            .retain(|directory| !is_past(directory, &entry.path));
+        match entry.parent() {
+            Some(parent) if !self.open.iter().any(|directory| directory == parent) => {
+                return Err("its directory is not in the image");
+            }
+            None if !matches!(entry.kind, Kind::Directory | Kind::RawVolume) => {
+                return Err("the root is neither a directory nor a raw volume alone");
+            }
+            _ => {}
+        }
+        self.alone = entry.path.is_empty() && entry.kind == Kind::RawVolume;
+        if entry.kind == Kind::Directory {
+            self.open.push(entry.path.clone());
+        }
+        self.before = Some(entry.path.clone());
+        Ok(())
+    }
+
+    fn link(&mut self, entry: &Entry) -> Result<(), &'static str> {
+        let Some(link) = entry.link else {
+            return Ok(());
+        };
+        match self.links.get(&link) {
+            None => {
+                self.links.insert(link, entry.kind.clone());
+                Ok(())
+            }
+            Some(first) if *first == entry.kind && entry.content == Content::Empty => Ok(()),
+            Some(_) => Err("a later name of a hard link is another kind or has content of its own"),
+        }
+    }
+}
+
+/// Whether nothing in `directory` can follow `path`: `/` is followed by `0`.
+fn is_past(directory: &[u8], path: &[u8]) -> bool {
+    match path.get(..directory.len()) {
+        _ if directory.is_empty() => false,
+        Some(begin) if begin == directory => {
+            path.get(directory.len()).is_some_and(|next| *next > b'/')
+        }
+        _ => true,
+    }
 }
 
 fn clip(path: String) -> String {
@@ -182,6 +241,13 @@ fn check_entry(entry: &Entry) -> Result<(), &'static str> {
     {
         return Err("an extended attribute is too long");
     }
+    let all = entry
+        .xattrs
+        .iter()
+        .map(|xattr| xattr.name.len() + xattr.value.len() + 8);
+    if all.sum::<usize>() > MAX_XATTRS {
+        return Err("its extended attributes are too long together");
+    }
     if let Kind::Symlink(target) = &entry.kind
         && (target.is_empty() || target.contains(&0) || target.len() > MAX_PATH)
     {
@@ -215,5 +281,35 @@ fn check_content(content: &Content) -> Result<(), &'static str> {
             }
             Ok(())
         }
+    }
+}
+
+/// Whether a leaf holds what its directory says.
+pub(super) fn leaf(leaf: &LeafRef, entries: &[Entry]) -> Result<(), ManifestError> {
+    let first = entries.first().map(|entry| &entry.path);
+    if first == Some(&leaf.first) && u32::try_from(entries.len()) == Ok(leaf.rows) {
+        Ok(())
+    } else {
+        Err(ManifestError::Row {
+            table: "directory",
+            reason: "a leaf holds other entries than it says",
+        })
+    }
+}
+
+/// Whether a volume has the entries and contents its root says.
+pub(super) fn totals(root: &VolumeRoot, tree: &VolumeTree) -> Result<(), ManifestError> {
+    let contents = tree
+        .entries
+        .iter()
+        .map(|entry| entry.content.size())
+        .fold(0, u64::saturating_add);
+    if root.entries == tree.entries.len() as u64 && root.contents == contents {
+        Ok(())
+    } else {
+        Err(ManifestError::Row {
+            table: "root",
+            reason: "a volume has other entries than the root says",
+        })
     }
 }

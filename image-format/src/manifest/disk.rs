@@ -1,4 +1,4 @@
-//! The disk layout: bytes in the manifest's first table.
+//! The disk layout: bytes in the manifest's root.
 
 use super::ManifestError;
 use crate::bytes::{CutOff, Fields, length};
@@ -7,12 +7,14 @@ use crate::layout::{DiskLayout, Ext4Facts, FatFacts, Partition, Scheme, Volume};
 const GPT: u8 = 1;
 const MBR: u8 = 2;
 const NO_TABLE: u8 = 0;
+const NO_DISK: u8 = 3;
 
 const EMPTY: u8 = 0;
 const RAW: u8 = 1;
 const SWAP: u8 = 2;
 const FAT: u8 = 3;
 const EXT4: u8 = 4;
+const TREE: u8 = 5;
 
 pub(super) fn encode(disk: &DiskLayout) -> Vec<u8> {
     let mut out = Vec::new();
@@ -20,6 +22,7 @@ pub(super) fn encode(disk: &DiskLayout) -> Vec<u8> {
     out.extend(disk.size.to_le_bytes());
     match disk.scheme {
         Scheme::None => out.push(NO_TABLE),
+        Scheme::Tree => out.push(NO_DISK),
         Scheme::Gpt { disk_guid } => {
             out.push(GPT);
             out.extend(disk_guid);
@@ -58,6 +61,7 @@ fn put_partition(out: &mut Vec<u8>, partition: &Partition) {
     match &partition.volume {
         Volume::Empty => out.push(EMPTY),
         Volume::Raw => out.push(RAW),
+        Volume::Tree => out.push(TREE),
         Volume::Swap {
             uuid,
             label,
@@ -136,6 +140,7 @@ fn read(fields: &mut Fields<'_>) -> Result<DiskLayout, Problem> {
     let (sector_size, size) = (fields.u32()?, fields.u64()?);
     let scheme = match fields.u8()? {
         NO_TABLE => Scheme::None,
+        NO_DISK => Scheme::Tree,
         GPT => Scheme::Gpt {
             disk_guid: fields.array()?,
         },
@@ -178,6 +183,7 @@ fn partition(fields: &mut Fields<'_>) -> Result<Partition, Problem> {
     let volume = match fields.u8()? {
         EMPTY => Volume::Empty,
         RAW => Volume::Raw,
+        TREE => Volume::Tree,
         SWAP => Volume::Swap {
             uuid: fields.array()?,
             label: fields.array()?,

@@ -1,11 +1,11 @@
-//! Columns become a manifest. Shapes are checked here, meaning in [`super::check`].
+//! Columns become entries. Shapes are checked here, meaning in [`super::check`].
 
 use super::table::{self as column, Column, Tables};
-use super::{ManifestError, disk};
+use super::{ManifestError, list};
 use crate::bytes::Fields;
+use crate::chunker::MAX_CHUNK;
 use crate::entry::{Content, Entry, Kind, Piece, Times, Timestamp, Xattr};
-use crate::ids::ChunkId;
-use crate::image::{Manifest, VolumeTree};
+use crate::ids::{ChunkId, ChunkRef};
 
 /// The numbers that stand for kinds in the columns.
 pub(super) mod kinds {
@@ -22,26 +22,51 @@ pub(super) mod kinds {
     pub(in super::super) const INLINE: u8 = 1;
     pub(in super::super) const PIECES: u8 = 2;
 
+    pub(in super::super) const LISTS: u8 = 3;
+
     pub(in super::super) const HOLE: u8 = 0;
     pub(in super::super) const CHUNK: u8 = 1;
+    pub(in super::super) const LIST: u8 = 2;
+    pub(in super::super) const LIST_LENGTH: u8 = 3;
 }
 
-pub(super) fn manifest(tables: &Tables) -> Result<Manifest, ManifestError> {
-    let disk = disk::decode(tables.get(column::DISK))?;
-    let mut reader = Reader::new(tables);
-    let mut partitions = Rows::new(tables, column::VOLUME_PARTITION);
-    let mut ends = Ends::new(tables, column::VOLUME_ENTRIES_END);
-    let mut volumes = Vec::new();
-    while partitions.left() {
-        let partition = partitions.u32()?;
-        let entries = (0..ends.next()?)
-            .map(|_| reader.entry())
-            .collect::<Result<_, _>>()?;
-        volumes.push(VolumeTree { partition, entries });
-    }
-    ends.done()?;
+/// Where lists of pieces come from, when an entry has any.
+pub(super) type Fetch<'f> = dyn FnMut(&ChunkRef) -> Result<Vec<u8>, ManifestError> + 'f;
+
+/// The entries of a leaf.
+pub(super) fn leaf(bytes: &[u8], fetch: &mut Fetch<'_>) -> Result<Vec<Entry>, ManifestError> {
+    let (rows, tables) = Tables::decode(bytes)?;
+    let mut reader = Reader::new(&tables);
+    let entries = (0..rows)
+        .map(|_| reader.entry(fetch))
+        .collect::<Result<_, _>>()?;
     reader.done()?;
-    Ok(Manifest { disk, volumes })
+    Ok(entries)
+}
+
+/// The lists of pieces a leaf names.
+pub(super) fn lists_of(bytes: &[u8]) -> Result<Vec<ChunkRef>, ManifestError> {
+    let (_, tables) = Tables::decode(bytes)?;
+    let rows = |column| Rows::new(&tables, column);
+    let (mut numbers, mut lengths, mut ids) = (
+        rows(column::PIECE_KIND),
+        rows(column::PIECE_LENGTH),
+        rows(column::PIECE_CHUNK),
+    );
+    let mut lists = Vec::new();
+    while numbers.fields.left() > 0 {
+        let (kind, _, id) = (numbers.u8()?, lengths.u64()?, ids.array()?);
+        if kind == kinds::LIST {
+            let (_, length, _) = (numbers.u8()?, lengths.u64()?, ids.array::<32>()?);
+            let length =
+                u32::try_from(length).map_err(|_| lengths.wrong("a list too long for a chunk"))?;
+            lists.push(ChunkRef {
+                id: ChunkId::new(id),
+                length,
+            });
+        }
+    }
+    Ok(lists)
 }
 
 /// One column, read from the first row to the last.
@@ -56,10 +81,6 @@ impl<'a> Rows<'a> {
             table: column.name,
             fields: Fields::new(tables.get(column)),
         }
-    }
-
-    fn left(&self) -> bool {
-        self.fields.left() > 0
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ManifestError> {
@@ -82,7 +103,7 @@ impl<'a> Rows<'a> {
     }
 
     fn done(&self) -> Result<(), ManifestError> {
-        if self.left() {
+        if self.fields.left() > 0 {
             Err(self.wrong("more rows than its neighbours"))
         } else {
             Ok(())
@@ -100,7 +121,7 @@ impl<'a> Rows<'a> {
 /// A column of ends: each row tells how many rows of another table belong to it.
 struct Ends<'a> {
     rows: Rows<'a>,
-    before: u64,
+    before: u32,
 }
 
 impl<'a> Ends<'a> {
@@ -112,7 +133,7 @@ impl<'a> Ends<'a> {
     }
 
     fn next(&mut self) -> Result<usize, ManifestError> {
-        let end = self.rows.u64()?;
+        let end = self.rows.u32()?;
         let count = end
             .checked_sub(self.before)
             .ok_or(self.rows.wrong("ends before it begins"))?;
@@ -199,7 +220,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn entry(&mut self) -> Result<Entry, ManifestError> {
+    fn entry(&mut self, fetch: &mut Fetch<'_>) -> Result<Entry, ManifestError> {
         let path = self.paths.next()?;
         let kind = self.kind()?;
         let [mode, uid, gid, flags] = &mut self.numbers;
@@ -223,7 +244,7 @@ impl<'a> Reader<'a> {
         let xattrs = (0..self.xattrs.next()?)
             .map(|_| self.xattr())
             .collect::<Result<_, _>>()?;
-        let content = self.content()?;
+        let content = self.content(fetch)?;
         Ok(Entry {
             path,
             kind,
@@ -282,34 +303,71 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn content(&mut self) -> Result<Content, ManifestError> {
-        let number = self.content.u8()?;
+    fn content(&mut self, fetch: &mut Fetch<'_>) -> Result<Content, ManifestError> {
+        let kind = self.content.u8()?;
         let inline = self.inline.next()?;
-        let pieces: Vec<Piece> = (0..self.pieces.next()?)
-            .map(|_| self.piece())
-            .collect::<Result<_, _>>()?;
-        match number {
-            kinds::EMPTY if inline.is_empty() && pieces.is_empty() => Ok(Content::Empty),
-            kinds::INLINE if pieces.is_empty() => Ok(Content::Inline(inline)),
-            kinds::PIECES if inline.is_empty() => Ok(Content::Pieces(pieces)),
-            _ => Err(self.content.wrong("bytes that do not belong to its kind")),
+        let count = self.pieces.next()?;
+        if kind != kinds::INLINE && !inline.is_empty() {
+            return Err(self
+                .content
+                .wrong("inline bytes that do not belong to its kind"));
+        }
+        match kind {
+            kinds::EMPTY if count == 0 => Ok(Content::Empty),
+            kinds::INLINE if count == 0 => Ok(Content::Inline(inline)),
+            kinds::PIECES => (0..count)
+                .map(|_| self.piece())
+                .collect::<Result<_, _>>()
+                .map(Content::Pieces),
+            kinds::LISTS if count.is_multiple_of(2) => self.lists(count / 2, fetch),
+            _ => Err(self.content.wrong("pieces that do not belong to its kind")),
         }
     }
 
-    fn piece(&mut self) -> Result<Piece, ManifestError> {
-        let (length, kind, id) = (
-            self.piece_length.u64()?,
+    fn row(&mut self) -> Result<(u8, u64, [u8; 32]), ManifestError> {
+        Ok((
             self.piece_kind.u8()?,
-            self.piece_chunk.array::<32>()?,
-        );
-        match (kind, u32::try_from(length)) {
-            (kinds::HOLE, _) if id == [0; 32] => Ok(Piece::Hole { length }),
-            (kinds::CHUNK, Ok(length)) => Ok(Piece::Chunk {
+            self.piece_length.u64()?,
+            self.piece_chunk.array()?,
+        ))
+    }
+
+    fn piece(&mut self) -> Result<Piece, ManifestError> {
+        let (kind, length, id) = self.row()?;
+        list::piece(kind, length, id).ok_or(self.piece_kind.wrong("neither a hole nor a chunk"))
+    }
+
+    /// The pieces of all lists; each list must cover what the leaf says.
+    fn lists(&mut self, count: usize, fetch: &mut Fetch<'_>) -> Result<Content, ManifestError> {
+        let mut pieces = Vec::new();
+        for _ in 0..count {
+            let (kind, contents, id) = self.row()?;
+            let (length_kind, length, nothing) = self.row()?;
+            let length = u32::try_from(length)
+                .ok()
+                .filter(|length| *length as usize <= MAX_CHUNK);
+            let (kinds::LIST, kinds::LIST_LENGTH, Some(length), [0, ..]) =
+                (kind, length_kind, length, nothing)
+            else {
+                return Err(self
+                    .piece_kind
+                    .wrong("no list of pieces where there should be one"));
+            };
+            let list = list::decode(&fetch(&ChunkRef {
                 id: ChunkId::new(id),
                 length,
-            }),
-            _ => Err(self.piece_kind.wrong("neither a hole nor a chunk")),
+            })?)?;
+            let covered = list
+                .iter()
+                .try_fold(0_u64, |sum, piece| sum.checked_add(piece.length()));
+            if covered != Some(contents) {
+                return Err(self
+                    .piece_length
+                    .wrong("a list covers other bytes than its leaf says"));
+            }
+            pieces.extend(list);
         }
+        Ok(Content::Pieces(pieces))
     }
 
     /// Every column ends where the entries do.

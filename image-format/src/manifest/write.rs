@@ -1,43 +1,52 @@
-//! A manifest becomes columns.
+//! Entries become the columns of a leaf.
 
-use super::disk;
+use super::list;
 use super::read::kinds;
 use super::table::{self as column, Column, Tables};
-use crate::bytes::length;
-use crate::entry::{Content, Entry, Kind, Piece, Times};
-use crate::image::Manifest;
+use crate::entry::{Content, Entry, Kind, Times};
+use crate::ids::ChunkRef;
 
-pub(super) fn tables(manifest: &Manifest) -> Tables {
-    let mut out = Tables::new();
-    out.put(column::DISK, &disk::encode(&manifest.disk));
-    let mut writer = Writer {
-        out,
-        entries: 0,
-        xattrs: 0,
-        pieces: 0,
-    };
-    for volume in &manifest.volumes {
-        volume.entries.iter().for_each(|entry| writer.entry(entry));
-        writer
-            .out
-            .put(column::VOLUME_PARTITION, &volume.partition.to_le_bytes());
-        writer
-            .out
-            .put(column::VOLUME_ENTRIES_END, &writer.entries.to_le_bytes());
-    }
-    writer.out
+/// A list of pieces that was stored as a chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List {
+    /// The chunk.
+    pub(super) chunk: ChunkRef,
+    /// Bytes of the file its pieces cover.
+    pub(super) contents: u64,
 }
 
-struct Writer {
+/// Entries on their way into one leaf.
+#[derive(Debug)]
+pub(super) struct LeafWriter {
     out: Tables,
-    entries: u64,
-    xattrs: u64,
-    pieces: u64,
+    rows: u32,
+    xattrs: u32,
+    pieces: u32,
 }
 
-impl Writer {
-    fn entry(&mut self, entry: &Entry) {
-        self.entries += 1;
+impl LeafWriter {
+    pub(super) fn new() -> Self {
+        Self {
+            out: Tables::new(),
+            rows: 0,
+            xattrs: 0,
+            pieces: 0,
+        }
+    }
+
+    pub(super) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// The leaf's bytes; begins the next one.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let full = std::mem::replace(self, Self::new());
+        full.out.encode(full.rows)
+    }
+
+    /// Takes an entry; `lists` stand for its pieces where there are too many.
+    pub(super) fn entry(&mut self, entry: &Entry, lists: &[List]) {
+        self.rows += 1;
         self.bytes(column::PATH_BYTES, column::PATH_END, &entry.path);
         self.kind(&entry.kind);
         self.number(column::MODE, entry.mode);
@@ -55,7 +64,7 @@ impl Writer {
         }
         self.out.put(column::SHORT_NAME, &short_name);
         self.xattrs(entry);
-        self.content(&entry.content);
+        self.content(&entry.content, lists);
     }
 
     fn number(&mut self, column: Column, value: u32) {
@@ -65,7 +74,7 @@ impl Writer {
     /// Bytes of any length: into a heap, and where they end into a column.
     fn bytes(&mut self, heap: Column, ends: Column, bytes: &[u8]) {
         self.out.put(heap, bytes);
-        let end = length(self.out.get(heap));
+        let end = number(self.out.get(heap).len());
         self.out.put(ends, &end.to_le_bytes());
     }
 
@@ -112,25 +121,35 @@ impl Writer {
         self.out.put(column::XATTRS_END, &self.xattrs.to_le_bytes());
     }
 
-    fn content(&mut self, content: &Content) {
-        let (number, inline, pieces) = match content {
+    fn content(&mut self, content: &Content, lists: &[List]) {
+        let (kind, inline, pieces) = match content {
             Content::Empty => (kinds::EMPTY, &[][..], &[][..]),
             Content::Inline(bytes) => (kinds::INLINE, bytes.as_slice(), &[][..]),
+            Content::Pieces(_) if !lists.is_empty() => (kinds::LISTS, &[][..], &[][..]),
             Content::Pieces(pieces) => (kinds::PIECES, &[][..], pieces.as_slice()),
         };
-        self.out.put(column::CONTENT, &[number]);
+        self.out.put(column::CONTENT, &[kind]);
         self.bytes(column::INLINE_BYTES, column::INLINE_END, inline);
         for piece in pieces {
-            let (number, id) = match piece {
-                Piece::Hole { .. } => (kinds::HOLE, [0; 32]),
-                Piece::Chunk { id, .. } => (kinds::CHUNK, *id.as_bytes()),
-            };
-            self.out
-                .put(column::PIECE_LENGTH, &piece.length().to_le_bytes());
-            self.out.put(column::PIECE_KIND, &[number]);
-            self.out.put(column::PIECE_CHUNK, &id);
-            self.pieces += 1;
+            let (kind, id) = list::number(piece);
+            self.piece(piece.length(), kind, &id);
+        }
+        for part in lists {
+            self.piece(part.contents, kinds::LIST, part.chunk.id.as_bytes());
+            self.piece(u64::from(part.chunk.length), kinds::LIST_LENGTH, &[0; 32]);
         }
         self.out.put(column::PIECES_END, &self.pieces.to_le_bytes());
     }
+
+    fn piece(&mut self, length: u64, kind: u8, id: &[u8; 32]) {
+        self.out.put(column::PIECE_LENGTH, &length.to_le_bytes());
+        self.out.put(column::PIECE_KIND, &[kind]);
+        self.out.put(column::PIECE_CHUNK, id);
+        self.pieces += 1;
+    }
+}
+
+/// A leaf is one chunk, so every end is far below 4 GiB.
+fn number(end: usize) -> u32 {
+    u32::try_from(end).unwrap_or(u32::MAX)
 }

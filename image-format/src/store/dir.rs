@@ -228,7 +228,7 @@ impl Store for DirStore {
     }
 
     fn read_manifest(&self, id: &ImageId) -> Result<Vec<u8>, StoreError> {
-        read("manifest", &self.manifest_path(id), manifest::MAX_MANIFEST)
+        read("manifest", &self.manifest_path(id), manifest::MAX_ROOT)
     }
 
     fn put_ref(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {

@@ -130,7 +130,7 @@ pub(super) fn check_manifest(id: &ImageId, bytes: &[u8]) -> Result<(), StoreErro
         name: id.to_string(),
         reason,
     };
-    let found = manifest::image_id(bytes).map_err(|error| refused(error.to_string()))?;
+    let found = manifest::root_id(bytes).map_err(|error| refused(error.to_string()))?;
     check_name("manifest", id, &found)
 }
 

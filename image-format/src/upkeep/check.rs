@@ -1,7 +1,6 @@
 //! Does every ref reach every byte?
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -10,11 +9,11 @@ use std::thread;
 
 use crate::block;
 use crate::fetch::fetch_list;
-use crate::ids::{ChunkId, ImageId, PackId};
-use crate::image::Manifest;
+use crate::ids::{ChunkId, ChunkRef, ImageId, PackId};
 use crate::index::{Index, read_segment};
 use crate::job::BlockJob;
-use crate::share::read_ref;
+use crate::manifest::{Root, bundle};
+use crate::share::{ChunkReader, chain, read_ref};
 use crate::store::{RefName, Store, StoreError};
 
 /// Threads that read and expand; a disk gains nothing from more.
@@ -64,9 +63,9 @@ pub fn check<S: Store + ?Sized>(store: &S) -> Result<CheckReport, StoreError> {
     let index = read_index(store, &mut report)?;
     let mut needed_by: BTreeMap<ChunkId, BTreeSet<ImageId>> = BTreeMap::new();
     for (id, names) in &images {
-        match manifest(store, id) {
-            Ok(manifest) => manifest.chunks().for_each(|(chunk, _)| {
-                needed_by.entry(chunk).or_default().insert(*id);
+        match chunks_of(store, &index, id) {
+            Ok(chunks) => chunks.into_iter().for_each(|chunk| {
+                needed_by.entry(chunk.id).or_default().insert(*id);
             }),
             Err(what) => report.findings.push(Finding {
                 images: names.clone(),
@@ -152,10 +151,29 @@ fn read_index<S: Store + ?Sized>(store: &S, report: &mut CheckReport) -> Result<
     Ok(index)
 }
 
-fn manifest<S: Store + ?Sized>(store: &S, id: &ImageId) -> Result<Manifest, String> {
+/// All chunks of an image: its manifest's and those of its contents.
+fn chunks_of<S: Store + ?Sized>(
+    store: &S,
+    index: &Index,
+    id: &ImageId,
+) -> Result<Vec<ChunkRef>, String> {
     let bytes = store.read_manifest(id).map_err(|error| chain(&error))?;
-    Manifest::decode(id, &bytes)
-        .map_err(|error| format!("manifest {} cannot be used: {}", id.short(), chain(&error)))
+    let reader = ChunkReader::default();
+    let mut chunks = Vec::new();
+    let manifest = Root::decode(id, &bytes).and_then(|root| {
+        bundle::read_all(&root, &mut |chunk| {
+            chunks.push(*chunk);
+            reader.manifest_chunk(index, store, chunk)
+        })
+    });
+    let manifest = manifest
+        .map_err(|error| format!("manifest {} cannot be used: {}", id.short(), chain(&error)))?;
+    chunks.extend(
+        manifest
+            .chunks()
+            .map(|(id, length)| ChunkRef { id, length }),
+    );
+    Ok(chunks)
 }
 
 /// What is wrong with which job, in their order.
@@ -192,14 +210,4 @@ fn read_block<S: Store + ?Sized>(store: &S, job: &BlockJob) -> Result<(), String
         .iter()
         .try_for_each(|chunk| open.chunk(chunk).map(drop))
         .map_err(|error| chain(&error))
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -90,6 +90,7 @@ pub(crate) fn ingest(
         captured: 1,
         parent: None,
         system: None,
+        source: None,
     };
     ingest.commit(
         Manifest {

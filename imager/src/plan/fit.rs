@@ -65,7 +65,7 @@ impl Limits {
         // UEFI 5.3: 128 entries of 128 bytes and one sector of header.
         let backup = match scheme {
             Scheme::Gpt { .. } => 16384_u64.next_multiple_of(sector) + sector,
-            Scheme::Mbr { .. } | Scheme::None => 0,
+            Scheme::Mbr { .. } | Scheme::None | Scheme::Tree => 0,
         };
         let table = target.size.saturating_sub(backup) / sector * sector;
         let scratch = scratch::reserved_from(target.size, target.sector_size).unwrap_or(0);

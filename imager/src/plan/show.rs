@@ -62,6 +62,7 @@ fn kind(volume: &Volume) -> &'static str {
         Volume::Swap { .. } => "swap",
         Volume::Raw => "raw",
         Volume::Empty => "empty",
+        Volume::Tree => "directory tree",
     }
 }
 

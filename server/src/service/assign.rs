@@ -154,6 +154,8 @@ mod tests {
             system: None,
             logical_size: 0,
             entries: 0,
+            source: None,
+            witnesses: None,
         };
         StoredRun {
             assignment: api::messages::run::Assignment {

@@ -112,10 +112,10 @@ impl ShareRoom {
         .await
     }
 
-    /// An image's manifest as it is stored.
+    /// An image's manifest in one piece, as machines take it.
     pub(crate) async fn manifest_bytes(&self, image: ImageId) -> Result<Vec<u8>, Refusal> {
         let _one = self.heavy().await?;
-        self.look(move |inner| Ok(inner.store.read_manifest(&image)?))
+        self.look(move |inner| Ok(inner.read(|share| share.bundle(&image))?))
             .await
     }
 

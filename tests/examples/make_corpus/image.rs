@@ -1,18 +1,13 @@
 //! A small image in a store in memory: all files a share has.
 
+use crate::Corpus;
 use anyhow::{Context, Result};
 use image_format::entry::{Entry, Kind, Timestamp, Xattr};
 use image_format::layout::{DiskLayout, Ext4Facts, FatFacts, Partition, Scheme, Volume};
 use image_format::{
-    ImageRecord, Ingest, IngestOptions, Manifest, MemoryStore, NewImage, Source, Store,
-    SystemWords, VolumeTree, pack,
+    ImageRecord, ImageWriter, Ingest, IngestOptions, Manifest, MemoryStore, NewImage, Share,
+    Source, Store, SystemWords, Witness, pack,
 };
-use lab::fuzz::repair::{u32_at, u64_at};
-
-use crate::Corpus;
-
-const ROOT_HEADER: usize = 16;
-const ROOT_ROW: usize = 48;
 
 pub(crate) fn make(corpus: &Corpus) -> Result<()> {
     let store = MemoryStore::new();
@@ -32,38 +27,45 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
             &store.read_index(id)?,
         )?;
     }
-    for id in store.list_manifests()? {
-        let bytes = store.read_manifest(&id)?;
-        corpus.put("manifest", "two-volumes", &bytes)?;
-        corpus.put("manifest_tables", "two-volumes", &expanded(&bytes)?)?;
-    }
+    manifests(corpus, Share::open(&store)?)?;
     let empty = Manifest {
         disk: layout(Vec::new(), Scheme::None),
         volumes: Vec::new(),
     };
-    let (_, bytes) = empty.encode()?;
-    corpus.put("manifest", "empty", &bytes)?;
-    corpus.put("manifest_tables", "empty", &expanded(&bytes)?)?;
+    corpus.put("manifest", "empty", &empty.encode()?.1)?;
     for at in store.list_refs()? {
         corpus.put("image_ref", "reference", &store.read_ref(&at)?)?;
     }
     Ok(())
 }
 
-/// The manifest with its tables not compressed, as `manifest_tables` takes it.
-fn expanded(manifest: &[u8]) -> Result<Vec<u8>> {
-    let root_end = ROOT_HEADER + u32_at(manifest, 12) as usize * ROOT_ROW;
-    let (root, mut frames) = manifest.split_at_checked(root_end).context("no root")?;
-    let mut bytes = root.to_vec();
-    while !frames.is_empty() {
-        let length = usize::try_from(u64_at(frames, 0))?;
-        let frame = frames.get(8..8 + length).context("a frame is cut")?;
-        let rows = zstd::bulk::decompress(frame, 1 << 20)?;
-        bytes.extend((rows.len() as u64).to_le_bytes());
-        bytes.extend(rows);
-        frames = &frames[8 + length..];
+/// A manifest in one piece and in its parts.
+fn manifests(corpus: &Corpus, share: Share<&MemoryStore>) -> Result<()> {
+    for record in share.images() {
+        let id = record.image;
+        corpus.put("manifest", "two-volumes", &share.bundle(&id)?)?;
+        corpus.put("root", "two-volumes", &share.store().read_manifest(&id)?)?;
+        let root = share.root(&id)?;
+        for (number, volume) in root.volumes.iter().enumerate() {
+            for part in &volume.directory {
+                corpus.put(
+                    "directory",
+                    &format!("volume-{number}"),
+                    &share.chunk(part)?,
+                )?;
+            }
+            for leaf in share.leaves(&id, volume)? {
+                corpus.put(
+                    "leaf",
+                    &format!("volume-{number}"),
+                    &share.chunk(&leaf.chunk)?,
+                )?;
+            }
+        }
+        let list = record.witnesses.context("the image has witnesses")?;
+        corpus.put("witnesses", "two-volumes", &share.chunk(&list)?)?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// A record for messages that carry one.
@@ -91,19 +93,16 @@ pub(crate) fn commit(store: &MemoryStore) -> Result<ImageRecord> {
         entries.push(entry);
     }
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    let manifest = Manifest {
-        disk: layout(partitions(), Scheme::Gpt { disk_guid: [9; 16] }),
-        volumes: vec![
-            VolumeTree {
-                partition: 0,
-                entries: esp_entries(),
-            },
-            VolumeTree {
-                partition: 1,
-                entries,
-            },
-        ],
-    };
+    let disk = layout(partitions(), Scheme::Gpt { disk_guid: [9; 16] });
+    let mut writer = ImageWriter::new(disk);
+    for (partition, entries) in [(0, esp_entries()), (1, entries)] {
+        writer.volume(&mut ingest, partition)?;
+        for entry in entries {
+            let time = entry.times.modified;
+            let witness = Witness::of(1, entry.content.size(), time, time);
+            writer.entry(&mut ingest, entry, Some(witness))?;
+        }
+    }
     let image = NewImage {
         name: "reference".to_owned(),
         captured: 1_700_000_000,
@@ -114,8 +113,9 @@ pub(crate) fn commit(store: &MemoryStore) -> Result<ImageRecord> {
             name: "Debian GNU/Linux 12".to_owned(),
             architecture: "x86_64".to_owned(),
         }),
+        source: None,
     };
-    Ok(ingest.commit(manifest, image)?)
+    Ok(ingest.finish(writer, image)?)
 }
 
 /// Bytes that do not compress.

@@ -2,10 +2,13 @@
 
 use image_format::ChunkInBlock;
 use image_format::block::{self, MAX_RAW};
-use image_format::ids::{BlockId, ChunkId, ImageId, PackId};
-use image_format::manifest::image_id;
+use image_format::ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId};
+use image_format::layout::DiskLayout;
+use image_format::manifest::{self, ManifestError, Root, image_id};
 use image_format::pack::{self, PackBuilder};
-use image_format::{BlockJob, BlockPlace, Index, Manifest, Segment, refs, volume_proof};
+use image_format::{
+    BlockJob, BlockPlace, Index, Manifest, Segment, VolumeTree, refs, volume_proof,
+};
 
 use super::repair::{put, u32_at, u64_at};
 
@@ -18,10 +21,6 @@ const TABLES_AT: usize = 24;
 const TABLES_HASH: usize = 32;
 const SEGMENT_HASH: usize = 32;
 const SEGMENT_HEADER: usize = 64;
-const ROOT_HEADER: usize = 16;
-const ROOT_ROW: usize = 48;
-/// More tables than any manifest has.
-const MOST_TABLES: usize = 64;
 
 /// An opened block has the length it says, and sealing it again keeps its bytes.
 pub(super) fn block(input: &[u8]) {
@@ -153,45 +152,63 @@ pub(super) fn manifest(input: &[u8]) {
         Manifest::decode(&again, &bytes).expect("it decodes again"),
         manifest
     );
-    assert_eq!(again, id, "one content has one id");
     for tree in &manifest.volumes {
         let proof = volume_proof(tree, &std::collections::BTreeSet::new());
         assert_eq!(proof.entries, tree.entries.len() as u64);
     }
 }
 
-/// The same for an input whose tables are not compressed and whose root is
-/// made to fit them: a damaged row is then not stopped by a hash.
-pub(super) fn manifest_tables(input: &[u8]) {
-    manifest(&pressed(input));
+/// A root that decodes encodes to the same bytes.
+pub(super) fn root(input: &[u8]) {
+    let Ok(id) = image_id(input) else { return };
+    let Ok(root) = Root::decode(&id, input) else {
+        return;
+    };
+    let bytes = root.encode().expect("a decoded root encodes");
+    assert_eq!(
+        Root::decode(&ImageId::of(&bytes), &bytes).expect("again"),
+        root
+    );
 }
 
-fn pressed(input: &[u8]) -> Vec<u8> {
-    let tables = u32_at(input, 12) as usize;
-    let root_end = ROOT_HEADER + tables.min(MOST_TABLES) * ROOT_ROW;
-    let mut root = input.get(..root_end).unwrap_or(input).to_vec();
-    let mut rest = input.get(root_end..).unwrap_or_default();
-    let mut frames = Vec::new();
-    let Ok(mut compressor) = zstd::bulk::Compressor::new(1) else {
-        return root;
+/// A leaf that decodes and is possible survives in a manifest of its own.
+pub(super) fn leaf(input: &[u8]) {
+    let _ = manifest::lists_of(input);
+    let nowhere = &mut |chunk: &ChunkRef| Err(ManifestError::Chunk { id: chunk.id });
+    let Ok(entries) = manifest::leaf(input, nowhere) else {
+        return;
     };
-    for row in (ROOT_HEADER..root_end).step_by(ROOT_ROW) {
-        let length = usize::try_from(u64_at(rest, 0)).unwrap_or(usize::MAX);
-        let after = rest.get(8..).unwrap_or_default();
-        let (rows, left) = after.split_at(length.min(after.len()));
-        rest = left;
-        let width = u64::from(u32_at(&root, row + 4)).max(1);
-        put(
-            &mut root,
-            row + 8,
-            &(rows.len() as u64 / width).to_le_bytes(),
-        );
-        put(&mut root, row + 16, blake3::hash(rows).as_bytes());
-        let frame = compressor.compress(rows).unwrap_or_default();
-        frames.extend((frame.len() as u64).to_le_bytes());
-        frames.extend(frame);
+    let tree = Manifest {
+        disk: DiskLayout::tree(),
+        volumes: vec![VolumeTree {
+            partition: 0,
+            entries,
+        }],
+    };
+    if let Ok((id, bytes)) = tree.encode() {
+        assert_eq!(Manifest::decode(&id, &bytes).expect("it decodes"), tree);
     }
-    [root, frames].concat()
+}
+
+/// Leaves come in order, and each can be asked for.
+pub(super) fn directory(input: &[u8]) {
+    let Ok(leaves) = manifest::directory::decode(input) else {
+        return;
+    };
+    assert!(leaves.is_sorted_by(|one, other| one.first < other.first));
+    assert!(
+        leaves
+            .iter()
+            .all(|leaf| leaf.rows > 0 && leaf.chunk.length > 0)
+    );
+}
+
+/// Chunks of witnesses hold whole ones.
+pub(super) fn witnesses(input: &[u8]) {
+    let Ok(volumes) = manifest::witness::decode(input) else {
+        return;
+    };
+    assert!(volumes.iter().flatten().all(|leaf| leaf.length % 8 == 0));
 }
 
 /// A ref that decodes encodes to one that says the same.

@@ -131,6 +131,7 @@ pub(super) fn capture(store: &DirStore, name: &str, seed: u8) -> ImageRecord {
         captured: u64::from(seed),
         parent: None,
         system: None,
+        source: None,
     };
     ingest.commit(Manifest { disk, volumes }, record).unwrap()
 }

@@ -1,0 +1,6 @@
+//! The target `directory` of `lab::fuzz` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    |input: &[u8]| lab::fuzz::target("directory").expect("it is listed")(input)
+);

@@ -1,6 +1,0 @@
-//! The target `manifest_tables` of `lab::fuzz` under libFuzzer.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(
-    |input: &[u8]| lab::fuzz::target("manifest_tables").expect("it is listed")(input)
-);
