@@ -30,8 +30,8 @@ pub fn fetch_list(
         let (place, chunk) = index.find(&id).ok_or(MissingChunk { id })?;
         let job = jobs.entry((place.pack, place.offset));
         job.or_insert_with(|| BlockJob {
-            place,
-            chunks: Vec::new(),
+            bases: index.bases(&place),
+            ..BlockJob::new(place)
         })
         .chunks
         .push(chunk);

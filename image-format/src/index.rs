@@ -1,12 +1,15 @@
 //! Which block holds a chunk: a view over immutable, sorted segments.
 
+mod rows;
 mod segment;
+mod sieve;
 
 use std::fmt;
 
+pub use rows::SegmentBytes;
 pub use segment::{Segment, SegmentError};
 
-use crate::ids::{ChunkId, SegmentId};
+use crate::ids::{ChunkId, ChunkRef, SegmentId};
 use crate::job::ChunkInBlock;
 use crate::store::{BlockPlace, Store, StoreError};
 use thiserror::Error;
@@ -17,6 +20,7 @@ pub const MAX_SEGMENT: u64 = 4 << 30;
 /// All segments of a store, seen as one.
 #[derive(Clone, Default)]
 pub struct Index {
+    /// By generation, the highest last.
     segments: Vec<Segment>,
 }
 
@@ -32,8 +36,10 @@ impl fmt::Debug for Index {
 }
 
 impl Index {
-    /// An index over these segments; where two hold a chunk, the last one counts.
-    pub fn new(segments: Vec<Segment>) -> Self {
+    /// An index over these segments. Where two hold a chunk, the one of the
+    /// higher generation counts, of equal ones the last.
+    pub fn new(mut segments: Vec<Segment>) -> Self {
+        segments.sort_by_key(Segment::generation);
         Self { segments }
     }
 
@@ -52,7 +58,9 @@ impl Index {
 
     /// Adds a segment.
     pub fn add(&mut self, segment: Segment) {
-        self.segments.push(segment);
+        let after = |known: &Segment| known.generation() <= segment.generation();
+        let at = self.segments.partition_point(after);
+        self.segments.insert(at, segment);
     }
 
     /// Where a chunk is, if anywhere.
@@ -63,7 +71,29 @@ impl Index {
             .find_map(|segment| segment.find(id))
     }
 
-    /// The segments.
+    /// Where a chunk is in a block without bases: where a base is taken from.
+    pub fn find_plain(&self, id: &ChunkId) -> Option<(BlockPlace, ChunkInBlock)> {
+        self.segments
+            .iter()
+            .rev()
+            .find_map(|segment| segment.find_plain(id))
+    }
+
+    /// The chunks that must be at hand to open a block; none for most.
+    pub fn bases(&self, place: &BlockPlace) -> Vec<ChunkRef> {
+        let known = self.segments.iter().rev();
+        known
+            .filter_map(|segment| segment.bases(place))
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// The highest generation of all segments.
+    pub fn generation(&self) -> u64 {
+        self.segments.last().map_or(0, Segment::generation)
+    }
+
+    /// The segments, by generation.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -108,7 +138,7 @@ pub(crate) fn read_segment<S: Store + ?Sized>(
     store: &S,
     id: SegmentId,
 ) -> Result<Segment, IndexError> {
-    let bytes = store.read_index(&id)?;
+    let bytes = store.map_index(&id)?;
     let found = SegmentId::of(&bytes);
     if found != id {
         return Err(IndexError::Hash { id, found });

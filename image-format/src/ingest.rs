@@ -26,6 +26,7 @@ use crate::job::BlockJob;
 use crate::lane::{Gathered, LaneKey, Lanes};
 use crate::manifest::{ManifestError, Root};
 use crate::pack::{Pack, PackBuilder, PackError};
+use crate::profile::Profile;
 use crate::refs::{self, RefError};
 use crate::store::{RefName, Store, StoreError};
 use press::Press;
@@ -40,8 +41,8 @@ const REF_ATTEMPTS: u32 = 16;
 /// How to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IngestOptions {
-    /// zstd level, 1 to 19.
-    pub level: i32,
+    /// How hard to compress.
+    pub profile: Profile,
     /// Threads that compress; 0 takes one a core.
     pub threads: usize,
     /// Bytes at which a pack is closed, at most [`crate::pack::MAX_PACK`] less a block.
@@ -51,7 +52,7 @@ pub struct IngestOptions {
 impl Default for IngestOptions {
     fn default() -> Self {
         Self {
-            level: 3,
+            profile: Profile::Fast,
             threads: 0,
             pack_target: PACK_TARGET,
         }
@@ -122,8 +123,8 @@ impl<'s> Ingest<'s> {
             store,
             index: Index::load(store)?,
             pending: HashMap::new(),
-            lanes: Lanes::default(),
-            press: Press::new(options.level, options.threads),
+            lanes: Lanes::new(options.profile),
+            press: Press::new(options.profile, options.threads),
             pack: PackBuilder::new(),
             stored: Vec::new(),
             stored_packs: 0,

@@ -1,6 +1,6 @@
 //! Which block, and which chunks in it: what is indexed, fetched and opened.
 
-use crate::ids::ChunkId;
+use crate::ids::{ChunkId, ChunkRef};
 use crate::store::BlockPlace;
 
 /// Where a chunk lies in the raw bytes of its block.
@@ -21,4 +21,17 @@ pub struct BlockJob {
     pub place: BlockPlace,
     /// Wanted chunks in block order, each once.
     pub chunks: Vec<ChunkInBlock>,
+    /// The chunks that must be at hand to open it; none for most blocks.
+    pub bases: Vec<ChunkRef>,
+}
+
+impl BlockJob {
+    /// A block without bases of which nothing is wanted yet.
+    pub fn new(place: BlockPlace) -> Self {
+        Self {
+            place,
+            chunks: Vec::new(),
+            bases: Vec::new(),
+        }
+    }
 }

@@ -1,14 +1,18 @@
 //! Like chunks gather to blocks, because like compresses well beside like.
 //!
-//! A lane is one file-name extension; within a block chunks stand in order of
-//! the file's base name. What is gathered is bounded in bytes over all lanes.
+//! A lane is one class of contents and one file-name extension; within a block
+//! chunks stand in order of the file's base name. What is gathered is bounded
+//! in bytes over all lanes.
+
+mod class;
 
 use std::collections::BTreeMap;
 
-use crate::ids::ChunkId;
+pub use class::Class;
 
-/// A block is closed at so many raw bytes.
-pub const BLOCK_TARGET: usize = 4 << 20;
+use crate::ids::ChunkId;
+use crate::profile::Profile;
+
 /// So much waits in all lanes together.
 const GATHERED_MAX: usize = 64 << 20;
 /// A longer extension is no extension.
@@ -16,34 +20,27 @@ const EXTENSION_MAX: usize = 12;
 /// Base names are only for order.
 const BASE_MAX: usize = 48;
 
-/// What a stream's name says about its kind.
+/// What a stream's name and beginning say about its kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneKey {
+    /// What its first bytes say; [`Class::Data`] until they are known.
+    pub class: Class,
     /// Lower-case extension without trailing version numbers, or nothing.
     pub extension: Vec<u8>,
     /// Lower-case name before the extension.
     pub base: Vec<u8>,
 }
 
-/// The lane of the manifest's parts; no file name has an extension like it.
-const MANIFEST: &[u8] = b"/manifest";
-/// Its blocks are short: whoever looks for one file opens one of them.
+/// A manifest's blocks are short: whoever looks for one file opens one of them.
 const MANIFEST_TARGET: usize = 512 << 10;
 
 impl LaneKey {
     /// The key of the manifest's own parts.
     pub fn manifest() -> Self {
         Self {
-            extension: MANIFEST.to_vec(),
+            class: Class::Manifest,
+            extension: Vec::new(),
             base: Vec::new(),
-        }
-    }
-
-    fn target(&self) -> usize {
-        if self.extension == MANIFEST {
-            MANIFEST_TARGET
-        } else {
-            BLOCK_TARGET
         }
     }
 
@@ -70,6 +67,7 @@ impl LaneKey {
             }
             if (1..=EXTENSION_MAX).contains(&extension.len()) {
                 return Self {
+                    class: Class::Data,
                     extension: extension.to_vec(),
                     base: clip(&name, dot),
                 };
@@ -77,6 +75,7 @@ impl LaneKey {
             break;
         }
         Self {
+            class: Class::Data,
             extension: Vec::new(),
             base: clip(&name, end),
         }
@@ -106,26 +105,40 @@ pub struct Gathered {
     pub raw: Vec<u8>,
     /// Id and length of each.
     pub chunks: Vec<(ChunkId, u32)>,
+    /// The class of all of them.
+    pub class: Class,
 }
 
+/// A lane's class and extension.
+type Name = (Class, Vec<u8>);
+
 /// All lanes.
-#[derive(Default)]
 pub struct Lanes {
-    lanes: BTreeMap<Vec<u8>, Lane>,
+    profile: Profile,
+    lanes: BTreeMap<Name, Lane>,
     gathered: usize,
 }
 
 impl Lanes {
+    /// No chunks yet; the profile says how long blocks are.
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            lanes: BTreeMap::new(),
+            gathered: 0,
+        }
+    }
+
     /// Takes a new chunk and gives back what is full now. A chunk is at most
-    /// [`crate::chunker::MAX_CHUNK`] bytes, so a block is below twice the target.
+    /// [`crate::chunker::MAX_CHUNK`] bytes, less than any block's target.
     pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: &[u8]) -> Vec<Gathered> {
         let mut full = Vec::new();
-        if let Some(lane) = self.lanes.get(&key.extension)
-            && lane.bytes + bytes.len() > key.target() + key.target() / 4
-        {
-            full.extend(self.close(&key.extension));
+        let name = (key.class, key.extension.clone());
+        let waits = self.lanes.get(&name).map_or(0, |lane| lane.bytes);
+        if waits + bytes.len() > self.limit(key.class) {
+            full.extend(self.close(&name));
         }
-        let lane = self.lanes.entry(key.extension.clone()).or_default();
+        let lane = self.lanes.entry(name.clone()).or_default();
         lane.chunks.push(Waiting {
             base: key.base.clone(),
             id,
@@ -133,8 +146,8 @@ impl Lanes {
         });
         lane.bytes += bytes.len();
         self.gathered += bytes.len();
-        if lane.bytes >= key.target() {
-            full.extend(self.close(&key.extension));
+        if lane.bytes >= self.target(key.class) {
+            full.extend(self.close(&name));
         }
         if self.gathered > GATHERED_MAX {
             full.extend(self.drain());
@@ -142,17 +155,21 @@ impl Lanes {
         full
     }
 
-    /// Everything that still waits; small lanes share blocks, in order of extension.
+    /// Everything that still waits; small lanes of one class share blocks, in
+    /// order of extension.
     pub fn drain(&mut self) -> Vec<Gathered> {
         let mut blocks: Vec<Gathered> = Vec::new();
-        for lane in std::mem::take(&mut self.lanes).into_values() {
+        for ((class, _), lane) in std::mem::take(&mut self.lanes) {
             let fits = |block: &&mut Gathered| {
-                block.raw.len() + lane.bytes <= BLOCK_TARGET + BLOCK_TARGET / 4
+                block.class == class && block.raw.len() + lane.bytes <= self.limit(class)
             };
             match blocks.last_mut().filter(fits) {
                 Some(block) => lane.gather(block),
                 None => {
-                    let mut block = Gathered::default();
+                    let mut block = Gathered {
+                        class,
+                        ..Gathered::default()
+                    };
                     lane.gather(&mut block);
                     blocks.push(block);
                 }
@@ -162,10 +179,29 @@ impl Lanes {
         blocks
     }
 
-    fn close(&mut self, extension: &[u8]) -> Option<Gathered> {
-        let lane = self.lanes.remove(extension)?;
+    /// A block is closed at so many bytes.
+    fn target(&self, class: Class) -> usize {
+        match class {
+            Class::Manifest => MANIFEST_TARGET,
+            _ => self.profile.block_target(),
+        }
+    }
+
+    /// A chunk that would make a block longer begins the next.
+    fn limit(&self, class: Class) -> usize {
+        match class {
+            Class::Manifest => MANIFEST_TARGET + MANIFEST_TARGET / 4,
+            _ => self.profile.block_limit(),
+        }
+    }
+
+    fn close(&mut self, name: &Name) -> Option<Gathered> {
+        let lane = self.lanes.remove(name)?;
         self.gathered -= lane.bytes;
-        let mut block = Gathered::default();
+        let mut block = Gathered {
+            class: name.0,
+            ..Gathered::default()
+        };
         lane.gather(&mut block);
         Some(block)
     }
@@ -210,8 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn programs_and_data_never_share_a_block() {
+        let mut lanes = Lanes::new(Profile::Fast);
+        for number in 0..40_u8 {
+            let mut key = LaneKey::of(format!("f{number}").as_bytes());
+            let x86 = number % 2 == 1;
+            key.class = if x86 { Class::X86 } else { Class::Data };
+            assert!(
+                lanes
+                    .push(&key, ChunkId::of(&[number]), &[number; 9])
+                    .is_empty()
+            );
+        }
+        for block in lanes.drain() {
+            let of_x86 = block.raw.iter().all(|byte| byte % 2 == 1);
+            assert_eq!(of_x86, block.class == Class::X86);
+        }
+    }
+
+    #[test]
     fn like_chunks_leave_together_in_order_of_name_and_no_block_is_too_long() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(Profile::Fast);
         let mut out = Vec::new();
         for number in 0..300_u32 {
             let hint = format!(
@@ -235,7 +290,10 @@ mod tests {
             out.iter().map(|block| block.chunks.len()).sum::<usize>(),
             300
         );
-        assert!(out.iter().all(|block| block.raw.len() <= BLOCK_TARGET * 2));
+        assert!(
+            out.iter()
+                .all(|block| block.raw.len() <= Profile::Fast.block_limit())
+        );
         let descending = out[0].chunks.windows(2).all(|pair| pair[0].1 > pair[1].1);
         assert!(descending, "names fall while lengths rise");
         assert!(lanes.drain().is_empty());
@@ -243,9 +301,10 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded() {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(Profile::Fast);
         for number in 0..200_u32 {
             let key = LaneKey {
+                class: Class::Data,
                 extension: number.to_le_bytes().to_vec(),
                 base: Vec::new(),
             };

@@ -1,34 +1,33 @@
 //! A pack: many blocks in one immutable file that is named by its hash.
 //!
 //! ```text
-//! header 64 | blocks, one after another | blocks table | chunks table | trailer 64
+//! header 64 | blocks, one after another | tables: blocks, chunks, bases | trailer 64
 //! ```
 //! The tables tell everything the index knows of the pack, so that an index
 //! can be made again from packs alone.
 
+mod tables;
+
 use thiserror::Error;
 
-use crate::block::{HEADER_LENGTH, Header, HeaderError, MAX_RAW, MAX_STORED, SealedBlock};
+pub use tables::{TRAILER_LENGTH, reindex, tail_length};
+
+use crate::block::{BASE_ROW, Header, HeaderError, SealedBlock};
 use crate::bytes::{CutOff, Fields, length};
-use crate::ids::{BlockId, ChunkId, PackId};
+use crate::features::{self, UnknownFeatures};
+use crate::ids::{ChunkId, ChunkRef, PackId};
 use crate::job::BlockJob;
-use crate::job::ChunkInBlock;
 use crate::store::BlockPlace;
+use tables::{BLOCK_ROW, CHUNK_ROW, Trailer};
 
 /// No pack is longer: a server takes one in memory, and a FAT32 stick holds it.
 pub const MAX_PACK: u64 = 512 << 20;
 
 const MAGIC: [u8; 8] = *b"mimeopck";
-const END_MAGIC: [u8; 8] = *b"mimeoend";
-const VERSION: u32 = 0;
-/// magic 8, version 4, reserved 52.
+const VERSION: u32 = 1;
+/// magic 8, version 4, features 12, reserved 40.
 const HEADER: usize = 64;
-/// magic 8, version 4, blocks 4, chunks 4, reserved 4, tables at 8, hash of the tables 32.
-const TRAILER: usize = 64;
-/// offset 8, stored 4, raw 4, chunks 4, id 32.
-const BLOCK_ROW: usize = 52;
-/// id 32, length 4; offsets follow from the lengths.
-const CHUNK_ROW: usize = 36;
+const RESERVED: [u8; 40] = [0; 40];
 
 /// A pack ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +46,8 @@ pub struct PackBuilder {
     bytes: Vec<u8>,
     blocks: Vec<u8>,
     chunks: Vec<u8>,
-    counts: (u32, u32),
+    bases: Vec<u8>,
+    counts: [u32; 3],
 }
 
 impl Default for PackBuilder {
@@ -55,12 +55,14 @@ impl Default for PackBuilder {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
-        bytes.resize(HEADER, 0);
+        bytes.extend(features::encode());
+        bytes.extend(RESERVED);
         Self {
             bytes,
             blocks: Vec::new(),
             chunks: Vec::new(),
-            counts: (0, 0),
+            bases: Vec::new(),
+            counts: [0; 3],
         }
     }
 }
@@ -73,12 +75,13 @@ impl PackBuilder {
 
     /// Whether it holds no block yet.
     pub fn is_empty(&self) -> bool {
-        self.counts.0 == 0
+        self.blocks.is_empty()
     }
 
     /// How long the file would be.
     pub fn len(&self) -> u64 {
-        length(&self.bytes) + length(&self.blocks) + length(&self.chunks) + TRAILER as u64
+        let tables = length(&self.blocks) + length(&self.chunks) + length(&self.bases);
+        length(&self.bytes) + tables + TRAILER_LENGTH as u64
     }
 
     /// Appends a block with its chunks in order (id and length).
@@ -90,25 +93,34 @@ impl PackBuilder {
         block: &SealedBlock,
         chunks: &[(ChunkId, u32)],
     ) -> Result<(), PackError> {
-        let rows = (chunks.len() * CHUNK_ROW + BLOCK_ROW) as u64;
-        let wanted = self.len() + length(&block.bytes) + rows;
-        let count = u32::try_from(chunks.len())
-            .ok()
-            .filter(|_| wanted <= MAX_PACK);
-        let count = count.ok_or(PackError::TooLong { found: wanted })?;
-        let stored =
-            u32::try_from(block.bytes.len()).map_err(|_| PackError::TooLong { found: wanted })?;
+        let rows = chunks.len() * CHUNK_ROW + BLOCK_ROW + block.bases.len() * BASE_ROW as usize;
+        let wanted = self.len() + length(&block.bytes) + rows as u64;
+        let too_long = PackError::TooLong { found: wanted };
+        let counted = |count: usize| u32::try_from(count).ok().filter(|_| wanted <= MAX_PACK);
+        let (Some(chunk_count), Some(base_count), Some(stored)) = (
+            counted(chunks.len()),
+            counted(block.bases.len()),
+            counted(block.bytes.len()),
+        ) else {
+            return Err(too_long);
+        };
         self.blocks.extend(length(&self.bytes).to_le_bytes());
-        self.blocks.extend(stored.to_le_bytes());
-        self.blocks.extend(block.raw.to_le_bytes());
-        self.blocks.extend(count.to_le_bytes());
+        for field in [stored, block.raw, chunk_count, base_count] {
+            self.blocks.extend(field.to_le_bytes());
+        }
         self.blocks.extend(block.id.as_bytes());
         for (id, length) in chunks {
             self.chunks.extend(id.as_bytes());
             self.chunks.extend(length.to_le_bytes());
         }
+        for ChunkRef { id, length } in &block.bases {
+            self.bases.extend(id.as_bytes());
+            self.bases.extend(length.to_le_bytes());
+        }
         self.bytes.extend_from_slice(&block.bytes);
-        self.counts = (self.counts.0 + 1, self.counts.1.saturating_add(count));
+        for (count, more) in self.counts.iter_mut().zip([1, chunk_count, base_count]) {
+            *count = count.saturating_add(more);
+        }
         Ok(())
     }
 
@@ -117,16 +129,17 @@ impl PackBuilder {
     /// # Errors
     /// What was written does not read back.
     pub fn finish(mut self) -> Result<Pack, PackError> {
-        let tables = [self.blocks, self.chunks].concat();
-        let at = length(&self.bytes);
+        let tables = [self.blocks, self.chunks, self.bases].concat();
+        let [blocks, chunks, bases] = self.counts;
+        let trailer = Trailer {
+            blocks,
+            chunks,
+            bases,
+            tables_at: length(&self.bytes),
+            hash: *blake3::hash(&tables).as_bytes(),
+        };
         self.bytes.extend_from_slice(&tables);
-        self.bytes.extend(END_MAGIC);
-        self.bytes.extend(VERSION.to_le_bytes());
-        self.bytes.extend(self.counts.0.to_le_bytes());
-        self.bytes.extend(self.counts.1.to_le_bytes());
-        self.bytes.extend(0_u32.to_le_bytes());
-        self.bytes.extend(at.to_le_bytes());
-        self.bytes.extend(blake3::hash(&tables).as_bytes());
+        self.bytes.extend(trailer.encode());
         let id = PackId::of(&self.bytes);
         let jobs = decode(&id, &self.bytes)?;
         Ok(Pack {
@@ -138,7 +151,7 @@ impl PackBuilder {
 }
 
 /// What a pack holds, told by its tables; blocks are not opened, but each
-/// header must agree. This is also how an index is made again.
+/// header must agree.
 ///
 /// # Errors
 /// What is wrong and where.
@@ -149,108 +162,24 @@ pub fn decode(id: &PackId, bytes: &[u8]) -> Result<Vec<BlockJob>, PackError> {
         });
     }
     let mut header = Fields::new(bytes);
-    expect(
-        "magic",
-        MAGIC.escape_ascii(),
-        header.array::<8>()?.escape_ascii(),
-    )?;
+    let magic = header.array::<8>()?;
+    expect("magic", MAGIC.escape_ascii(), magic.escape_ascii())?;
     expect("pack version", VERSION, header.u32()?)?;
-    let trailer_at = bytes.len().checked_sub(TRAILER).filter(|at| *at >= HEADER);
-    let trailer_at = trailer_at.ok_or(CutOff {
-        at: HEADER,
-        wanted: TRAILER,
-        left: bytes.len().saturating_sub(HEADER),
-    })?;
-    let mut trailer = Fields::new(bytes.get(trailer_at..).unwrap_or_default());
+    features::decode(&mut header)??;
+    let reserved = header.array::<40>()?;
     expect(
-        "trailer magic",
-        END_MAGIC.escape_ascii(),
-        trailer.array::<8>()?.escape_ascii(),
+        "reserved bytes",
+        RESERVED.escape_ascii(),
+        reserved.escape_ascii(),
     )?;
-    expect("trailer version", VERSION, trailer.u32()?)?;
-    let (blocks, chunks) = (trailer.u32()?, trailer.u32()?);
-    expect("trailer reserved", 0, trailer.u32()?)?;
-    let tables_at = trailer.u64()?;
-    let wanted = u64::from(blocks) * BLOCK_ROW as u64 + u64::from(chunks) * CHUNK_ROW as u64;
-    expect(
-        "end of the tables",
-        trailer_at as u64,
-        tables_at.saturating_add(wanted),
-    )?;
-    let start = usize::try_from(tables_at).unwrap_or(usize::MAX);
-    let tables = bytes.get(start..trailer_at).unwrap_or_default();
-    if blake3::hash(tables) != trailer.array::<32>()? {
-        return Err(PackError::Tables);
-    }
-    let jobs = read_tables(id, tables, blocks)?;
-    check_blocks(bytes, tables_at, &jobs)?;
+    let jobs = reindex(id, length(bytes), bytes)?;
+    check_blocks(bytes, &jobs)?;
     Ok(jobs)
 }
 
-fn read_tables(id: &PackId, tables: &[u8], blocks: u32) -> Result<Vec<BlockJob>, PackError> {
-    let mut rows = Fields::new(tables);
-    let mut chunk_rows = Fields::new(tables);
-    chunk_rows.take(
-        usize::try_from(blocks)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(BLOCK_ROW),
-    )?;
-    let mut jobs = Vec::new();
-    for row in 0..blocks {
-        let (offset, stored, raw, count) = (rows.u64()?, rows.u32()?, rows.u32()?, rows.u32()?);
-        let place = BlockPlace {
-            pack: *id,
-            block: BlockId::new(rows.array()?),
-            offset,
-            stored,
-            raw,
-        };
-        if !(HEADER_LENGTH + 1..=MAX_STORED).contains(&stored) || !(1..=MAX_RAW).contains(&raw) {
-            return Err(PackError::Block {
-                row,
-                reason: "impossible length",
-            });
-        }
-        let mut chunks = Vec::new();
-        let mut at = 0_u32;
-        for _ in 0..count {
-            let (id, length) = (ChunkId::new(chunk_rows.array()?), chunk_rows.u32()?);
-            chunks.push(ChunkInBlock {
-                id,
-                offset: at,
-                length,
-            });
-            let end = at
-                .checked_add(length)
-                .filter(|end| length > 0 && *end <= raw);
-            at = end.ok_or(PackError::Block {
-                row,
-                reason: "chunks longer than the block",
-            })?;
-        }
-        if at != raw {
-            return Err(PackError::Block {
-                row,
-                reason: "chunks do not fill the block",
-            });
-        }
-        jobs.push(BlockJob { place, chunks });
-    }
-    expect("bytes after the chunks table", 0, chunk_rows.left())?;
-    Ok(jobs)
-}
-
-fn check_blocks(bytes: &[u8], tables_at: u64, jobs: &[BlockJob]) -> Result<(), PackError> {
-    let mut at = HEADER as u64;
+fn check_blocks(bytes: &[u8], jobs: &[BlockJob]) -> Result<(), PackError> {
     for (job, row) in jobs.iter().zip(0..) {
         let place = &job.place;
-        if place.offset != at {
-            return Err(PackError::Block {
-                row,
-                reason: "does not follow the one before",
-            });
-        }
-        at = at.saturating_add(u64::from(place.stored));
         let start = usize::try_from(place.offset).unwrap_or(usize::MAX);
         let header = Header::decode(bytes.get(start..).unwrap_or_default()).map_err(|source| {
             PackError::Header {
@@ -259,16 +188,15 @@ fn check_blocks(bytes: &[u8], tables_at: u64, jobs: &[BlockJob]) -> Result<(), P
             }
         })?;
         let agrees = header.raw == place.raw
-            && HEADER_LENGTH.checked_add(header.payload) == Some(place.stored)
-            && header.chunks as usize == job.chunks.len();
+            && header.length().checked_add(header.payload) == Some(place.stored)
+            && header.chunks as usize == job.chunks.len()
+            && header.bases == job.bases;
         if !agrees {
-            return Err(PackError::Block {
-                row,
-                reason: "its header tells other lengths",
-            });
+            let reason = "its header tells other lengths or bases";
+            return Err(PackError::Block { row, reason });
         }
     }
-    expect("end of the blocks", tables_at, at)
+    Ok(())
 }
 
 fn expect<T: ToString>(field: &'static str, expected: T, found: T) -> Result<(), PackError> {
@@ -291,6 +219,9 @@ pub enum PackError {
     /// The bytes end too early.
     #[error(transparent)]
     CutOff(#[from] CutOff),
+    /// It was written by a newer program.
+    #[error(transparent)]
+    Features(#[from] UnknownFeatures),
     /// More than [`MAX_PACK`] bytes.
     #[error("a pack holds at most {MAX_PACK} bytes, not {found}")]
     TooLong {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::ids::{BlockId, ImageId, PackId, SegmentId};
+use crate::index::SegmentBytes;
 
 pub use dir::DirStore;
 pub use memory::{Fault, MemoryStore};
@@ -106,6 +107,14 @@ pub trait Store: Source {
     /// # Errors
     /// It is not there, or the medium failed.
     fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError>;
+
+    /// As [`Store::read_index`], mapped into memory where that can be done.
+    ///
+    /// # Errors
+    /// As [`Store::read_index`].
+    fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
+        self.read_index(id).map(SegmentBytes::from)
+    }
 
     /// Keeps a manifest; its name is the hash of its root (see [`crate::manifest`]).
     ///
@@ -243,6 +252,9 @@ macro_rules! delegate {
             }
             fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
                 (**self).read_index(id)
+            }
+            fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
+                (**self).map_index(id)
             }
             fn put_manifest(&self, id: &ImageId, bytes: &[u8]) -> Result<(), StoreError> {
                 (**self).put_manifest(id, bytes)

@@ -21,6 +21,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every decoder of foreign bytes.
 pub const TARGETS: &[Target] = &[
     ("block", image::block),
+    ("filter", image::filter),
     ("pack", image::pack),
     ("segment", image::segment),
     ("manifest", image::manifest),

@@ -1,39 +1,61 @@
 //! One index segment: a block table and chunk rows sorted by id.
 //!
 //! ```text
-//! header 64 | packs 32 each | blocks 56 each | fan-out 256 x 4 | chunks 44 each
+//! header 96 | packs 32 each | blocks 56 each | bases 36 each | fan-out 256 x 4 | chunks 44 each
 //! ```
 //! The same bytes tell a machine which blocks an image needs: a list of
 //! [`BlockJob`]s and a segment are one thing.
 
-use std::collections::BTreeMap;
+mod check;
+mod encode;
 
 use thiserror::Error;
 
-use crate::block::{HEADER_LENGTH, MAX_RAW, MAX_STORED};
+use super::rows::SegmentBytes;
+use super::sieve::{Sieve, Sifting};
 use crate::bytes::{CutOff, Fields};
-use crate::ids::{BlockId, ChunkId, PackId};
-use crate::job::BlockJob;
-use crate::job::ChunkInBlock;
+use crate::features::{self, UnknownFeatures};
+use crate::ids::{BlockId, ChunkId, ChunkRef, PackId};
+use crate::job::{BlockJob, ChunkInBlock};
 use crate::store::BlockPlace;
 
 const MAGIC: [u8; 8] = *b"mimeoidx";
-const VERSION: u32 = 0;
-/// magic 8, version 4, packs 4, blocks 4, chunks 4, reserved 8, hash of the rest 32.
-const HEADER: usize = 64;
+const VERSION: u32 = 1;
+/// magic 8, version 4, features 12, generation 8, hash of the rest 32, then
+/// packs 4, blocks 4, bases 4, chunks 4, reserved 16.
+const HEADER: usize = 96;
+/// The hash covers everything from here on.
+const HASHED: usize = 64;
+const RESERVED: [u8; 16] = [0; 16];
 const PACK_ROW: usize = 32;
+/// pack row 4, stored 4, offset 8, raw 4, end of its bases 4, id 32.
 const BLOCK_ROW: usize = 56;
+/// Where the end of its bases stands in a block row.
+const BASES_END: usize = 20;
 const FAN_OUT: usize = 256 * 4;
+const BASE_ROW: usize = 36;
+/// id 32, row of its block 4, offset 4, length 4.
 const CHUNK_ROW: usize = 44;
 
 /// Immutable rows, checked once when they are decoded.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Segment {
-    bytes: Vec<u8>,
+    bytes: SegmentBytes,
+    generation: u64,
     packs: u32,
     blocks: u32,
+    bases: u32,
     chunks: u32,
+    sieve: Sieve,
 }
+
+impl PartialEq for Segment {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Segment {}
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,6 +74,9 @@ pub enum SegmentError {
     /// The bytes end too early.
     #[error(transparent)]
     CutOff(#[from] CutOff),
+    /// It was written by a newer program.
+    #[error(transparent)]
+    Features(#[from] UnknownFeatures),
     /// A field of the header is wrong.
     #[error("{field}: expected {expected}, found {found}")]
     Header {
@@ -86,94 +111,45 @@ pub enum SegmentError {
 }
 
 impl Segment {
-    /// A segment from blocks and the chunks they hold.
-    ///
-    /// # Errors
-    /// A block or a chunk has impossible lengths, or there are more than 2^32 rows.
-    pub fn encode(jobs: &[BlockJob]) -> Result<Vec<u8>, SegmentError> {
-        let mut jobs: Vec<&BlockJob> = jobs.iter().collect();
-        jobs.sort_by_key(|job| (job.place.pack, job.place.offset));
-        let packs: BTreeMap<PackId, ()> = jobs.iter().map(|job| (job.place.pack, ())).collect();
-        let numbers: BTreeMap<PackId, u32> = packs.into_keys().zip(0..).collect();
-        let mut rows: Vec<(ChunkInBlock, u32)> = Vec::new();
-        for (job, block) in jobs.iter().zip(0_u32..) {
-            rows.extend(job.chunks.iter().map(|chunk| (*chunk, block)));
-        }
-        rows.sort_by_key(|(chunk, block)| (chunk.id, *block, chunk.offset));
-
-        let mut body =
-            Vec::with_capacity(jobs.len() * BLOCK_ROW + FAN_OUT + rows.len() * CHUNK_ROW);
-        numbers.keys().for_each(|pack| body.extend(pack.as_bytes()));
-        for job in &jobs {
-            let place = &job.place;
-            body.extend(
-                numbers
-                    .get(&place.pack)
-                    .copied()
-                    .unwrap_or_default()
-                    .to_le_bytes(),
-            );
-            body.extend(place.stored.to_le_bytes());
-            body.extend(place.offset.to_le_bytes());
-            body.extend(place.raw.to_le_bytes());
-            body.extend(0_u32.to_le_bytes());
-            body.extend(place.block.as_bytes());
-        }
-        let chunk_count = count("chunks", rows.len())?;
-        for ends in fan_out(&rows) {
-            body.extend(ends.to_le_bytes());
-        }
-        for (chunk, block) in &rows {
-            body.extend(chunk.id.as_bytes());
-            body.extend(block.to_le_bytes());
-            body.extend(chunk.offset.to_le_bytes());
-            body.extend(chunk.length.to_le_bytes());
-        }
-        let mut bytes = Vec::with_capacity(HEADER + body.len());
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(count("packs", numbers.len())?.to_le_bytes());
-        bytes.extend(count("blocks", jobs.len())?.to_le_bytes());
-        bytes.extend(chunk_count.to_le_bytes());
-        bytes.extend([0; 8]);
-        bytes.extend(blake3::hash(&body).as_bytes());
-        bytes.extend(body);
-        Self::decode(bytes.clone())?;
-        Ok(bytes)
-    }
-
-    /// Checks every row once, so that looking one up needs no trust.
+    /// Checks every row once, so that looking one up needs no trust. The bytes
+    /// may be a mapped file; nothing of them is copied.
     ///
     /// # Errors
     /// What is wrong and in which row.
-    pub fn decode(bytes: Vec<u8>) -> Result<Self, SegmentError> {
+    pub fn decode(bytes: impl Into<SegmentBytes>) -> Result<Self, SegmentError> {
+        let bytes = bytes.into();
         let mut fields = Fields::new(&bytes);
-        expect(
-            "magic",
-            MAGIC.escape_ascii(),
-            fields.array::<8>()?.escape_ascii(),
-        )?;
+        let magic = fields.array::<8>()?;
+        expect("magic", MAGIC.escape_ascii(), magic.escape_ascii())?;
         expect("index version", VERSION, fields.u32()?)?;
-        let (packs, blocks, chunks) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        expect("reserved", 0, fields.u64()?)?;
+        features::decode(&mut fields)??;
+        let generation = fields.u64()?;
         let hash = fields.array::<32>()?;
-        let body = bytes.get(HEADER..).unwrap_or_default();
+        let (packs, blocks) = (fields.u32()?, fields.u32()?);
+        let (bases, chunks) = (fields.u32()?, fields.u32()?);
+        let reserved = fields.array::<16>()?;
+        expect("reserved", RESERVED.escape_ascii(), reserved.escape_ascii())?;
+        let body = bytes.len().saturating_sub(HEADER) as u64;
         let wanted = u64::from(packs) * PACK_ROW as u64
             + u64::from(blocks) * BLOCK_ROW as u64
+            + u64::from(bases) * BASE_ROW as u64
             + FAN_OUT as u64
             + u64::from(chunks) * CHUNK_ROW as u64;
-        expect("length of the rows", wanted, body.len() as u64)?;
-        if blake3::hash(body) != hash {
+        expect("length of the rows", wanted, body)?;
+        if blake3::hash(bytes.get(HASHED..).unwrap_or_default()) != hash {
             return Err(SegmentError::Damaged);
         }
-        let segment = Self {
-            bytes,
+        let mut segment = Self {
+            bytes: bytes.clone(),
+            generation,
             packs,
             blocks,
+            bases,
             chunks,
+            sieve: Sifting::new(0).finish(),
         };
         segment.check_blocks()?;
-        segment.check_chunks()?;
+        segment.sieve = segment.check_chunks()?;
         Ok(segment)
     }
 
@@ -187,8 +163,45 @@ impl Segment {
         self.chunks
     }
 
+    /// Which of two segments that hold a chunk counts: the one with the higher
+    /// generation. A capture writes generation 0, who rewrites blocks a higher one.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Where a chunk is.
     pub fn find(&self, id: &ChunkId) -> Option<(BlockPlace, ChunkInBlock)> {
+        self.find_in(id, |_| true)
+    }
+
+    /// Where a chunk is in a block without bases, from which it can itself be a base.
+    pub fn find_plain(&self, id: &ChunkId) -> Option<(BlockPlace, ChunkInBlock)> {
+        self.find_in(id, |block| self.bases_of(block).is_empty())
+    }
+
+    /// The bases of a block; `None` when the segment does not know it.
+    pub fn bases(&self, place: &BlockPlace) -> Option<Vec<ChunkRef>> {
+        let (mut low, mut high) = (0, self.blocks);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let there = self.place(middle)?;
+            if (there.pack, there.offset) < (place.pack, place.offset) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (self.place(low)? == *place).then(|| self.bases_of(low))
+    }
+
+    fn find_in(
+        &self,
+        id: &ChunkId,
+        accept: impl Fn(u32) -> bool,
+    ) -> Option<(BlockPlace, ChunkInBlock)> {
+        if !self.sieve.may_hold(id) {
+            return None;
+        }
         let prefix = id.as_bytes().first().copied().map(u32::from)?;
         let mut low = if prefix == 0 {
             0
@@ -205,17 +218,19 @@ impl Segment {
                 high = middle;
             }
         }
-        let (chunk, block) = self.chunk(low).filter(|_| low < end)?;
-        (chunk.id == *id).then_some((self.place(block)?, chunk))
+        let (chunk, block) = (low..end)
+            .map_while(|row| self.chunk(row).filter(|(chunk, _)| chunk.id == *id))
+            .find(|(_, block)| accept(*block))?;
+        Some((self.place(block)?, chunk))
     }
 
     /// All blocks in pack order with their chunks in block order.
     pub fn jobs(&self) -> Vec<BlockJob> {
-        let places = (0..self.blocks).filter_map(|block| self.place(block));
-        let mut jobs: Vec<BlockJob> = places
-            .map(|place| BlockJob {
-                place,
-                chunks: Vec::new(),
+        let mut jobs: Vec<BlockJob> = (0..self.blocks)
+            .filter_map(|block| {
+                let mut job = BlockJob::new(self.place(block)?);
+                job.bases = self.bases_of(block);
+                Some(job)
             })
             .collect();
         for (chunk, block) in (0..self.chunks).filter_map(|row| self.chunk(row)) {
@@ -226,76 +241,6 @@ impl Segment {
         jobs.iter_mut()
             .for_each(|job| job.chunks.sort_by_key(|chunk| chunk.offset));
         jobs
-    }
-
-    fn check_blocks(&self) -> Result<(), SegmentError> {
-        let mut before: Option<BlockPlace> = None;
-        for row in 0..self.blocks {
-            let wrong = |reason| SegmentError::Row {
-                table: "block",
-                row,
-                reason,
-            };
-            let place = self
-                .place(row)
-                .ok_or(wrong("names a pack that is not in the table"))?;
-            let sane = (HEADER_LENGTH + 1..=MAX_STORED).contains(&place.stored)
-                && (1..=MAX_RAW).contains(&place.raw);
-            if !sane || place.offset.checked_add(u64::from(place.stored)).is_none() {
-                return Err(wrong("impossible length or offset"));
-            }
-            let after = |old: BlockPlace| {
-                old.pack < place.pack
-                    || (old.pack == place.pack
-                        && old.offset + u64::from(old.stored) <= place.offset)
-            };
-            if !before.is_none_or(after) {
-                return Err(wrong("overlaps or precedes the one before"));
-            }
-            before = Some(place);
-        }
-        Ok(())
-    }
-
-    fn check_chunks(&self) -> Result<(), SegmentError> {
-        let mut before: Option<(ChunkId, u32, u32)> = None;
-        let mut fan = [0_u32; 256];
-        for row in 0..self.chunks {
-            let wrong = |reason| SegmentError::Row {
-                table: "chunk",
-                row,
-                reason,
-            };
-            let (chunk, block) = self.chunk(row).ok_or(wrong("is not there"))?;
-            let place = self
-                .place(block)
-                .ok_or(wrong("names a block that is not in the table"))?;
-            let end = u64::from(chunk.offset) + u64::from(chunk.length);
-            if chunk.length == 0 || end > u64::from(place.raw) {
-                return Err(wrong("lies outside of its block"));
-            }
-            let key = (chunk.id, block, chunk.offset);
-            if before.is_some_and(|before| before >= key) {
-                return Err(wrong("rows are not sorted"));
-            }
-            before = Some(key);
-            let bucket = chunk.id.as_bytes().first().copied().unwrap_or_default();
-            if let Some(count) = fan.get_mut(usize::from(bucket)) {
-                *count += 1;
-            }
-        }
-        let mut end = 0;
-        for (count, row) in fan.into_iter().zip(0_u32..) {
-            end += count;
-            if self.fan_end(row) != Some(end) {
-                return Err(SegmentError::Row {
-                    table: "fan-out",
-                    row,
-                    reason: "does not agree with the chunks",
-                });
-            }
-        }
-        Ok(())
     }
 
     fn row(&self, start: u64, width: usize, row: u32) -> Option<Fields<'_>> {
@@ -309,8 +254,36 @@ impl Segment {
         HEADER as u64 + u64::from(self.packs) * PACK_ROW as u64
     }
 
-    fn fan_start(&self) -> u64 {
+    fn bases_start(&self) -> u64 {
         self.blocks_start() + u64::from(self.blocks) * BLOCK_ROW as u64
+    }
+
+    fn fan_start(&self) -> u64 {
+        self.bases_start() + u64::from(self.bases) * BASE_ROW as u64
+    }
+
+    /// The row after a block's last base.
+    fn bases_end(&self, block: u32) -> Option<u32> {
+        let mut fields = self.row(self.blocks_start(), BLOCK_ROW, block)?;
+        fields.take(BASES_END).ok()?;
+        fields.u32().ok()
+    }
+
+    fn bases_of(&self, block: u32) -> Vec<ChunkRef> {
+        let start = block
+            .checked_sub(1)
+            .map_or(Some(0), |before| self.bases_end(before));
+        let rows = start.unwrap_or(0)..self.bases_end(block).unwrap_or(0);
+        rows.filter_map(|row| self.base(row)).collect()
+    }
+
+    fn base(&self, row: u32) -> Option<ChunkRef> {
+        let mut fields =
+            (row < self.bases).then(|| self.row(self.bases_start(), BASE_ROW, row))??;
+        Some(ChunkRef {
+            id: ChunkId::new(fields.array().ok()?),
+            length: fields.u32().ok()?,
+        })
     }
 
     fn fan_end(&self, prefix: u32) -> Option<u32> {
@@ -348,27 +321,6 @@ impl Segment {
             block,
         ))
     }
-}
-
-/// For each first byte of an id, the number of rows up to and including it.
-fn fan_out(rows: &[(ChunkInBlock, u32)]) -> [u32; 256] {
-    let mut ends = [0_u32; 256];
-    for (chunk, _) in rows {
-        let bucket = chunk.id.as_bytes().first().copied().unwrap_or_default();
-        if let Some(count) = ends.get_mut(usize::from(bucket)) {
-            *count = count.saturating_add(1);
-        }
-    }
-    let mut end = 0_u32;
-    for count in &mut ends {
-        end = end.saturating_add(*count);
-        *count = end;
-    }
-    ends
-}
-
-fn count(table: &'static str, found: usize) -> Result<u32, SegmentError> {
-    u32::try_from(found).map_err(|_| SegmentError::TooMany { table, found })
 }
 
 fn expect<T: ToString>(field: &'static str, expected: T, found: T) -> Result<(), SegmentError> {

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::IngestError;
-use crate::block::{SealError, SealedBlock, seal};
+use crate::block::{SealError, SealOptions, SealedBlock, seal};
 use crate::ids::ChunkId;
 use crate::lane::Gathered;
+use crate::profile::Profile;
 
 /// More threads than this gain nothing: hashing and cutting is one thread.
 const MAX_THREADS: usize = 16;
@@ -30,7 +31,7 @@ pub(super) struct Press {
 }
 
 impl Press {
-    pub(super) fn new(level: i32, threads: usize) -> Self {
+    pub(super) fn new(profile: Profile, threads: usize) -> Self {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores() } else { threads }.min(MAX_THREADS);
         let limit = threads * 2;
@@ -39,7 +40,7 @@ impl Press {
         for _ in 0..threads {
             let inbox = Arc::clone(&inbox);
             // Ends by itself when the press is dropped and its inbox closes.
-            thread::spawn(move || work(level, &inbox));
+            thread::spawn(move || work(profile, &inbox));
         }
         Self {
             jobs,
@@ -75,14 +76,21 @@ impl Press {
     }
 }
 
-fn work(level: i32, inbox: &Mutex<Receiver<Job>>) {
+fn work(profile: Profile, inbox: &Mutex<Receiver<Job>>) {
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, answer }) = job else {
             return;
         };
         let chunks = u32::try_from(block.chunks.len()).unwrap_or(u32::MAX);
-        let sealed = seal(&block.raw, chunks, level).map(|sealed| (sealed, block.chunks));
+        let options = SealOptions {
+            chunks,
+            profile,
+            filter: block.class.filter(),
+            bases: &[],
+            verify: profile.verifies(),
+        };
+        let sealed = seal(&block.raw, &options).map(|sealed| (sealed, block.chunks));
         // Nobody listens any more when the ingest was given up.
         let _ = answer.send(sealed);
     }

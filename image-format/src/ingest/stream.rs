@@ -3,7 +3,7 @@
 use super::{Ingest, IngestError};
 use crate::chunker::{Chunker, Chunking};
 use crate::entry::{Content, INLINE_LIMIT, Piece};
-use crate::lane::LaneKey;
+use crate::lane::{Class, LaneKey};
 
 /// Takes a stream's bytes and holes in order and answers with its [`Content`].
 pub struct StreamWriter<'i, 's> {
@@ -48,7 +48,7 @@ impl<'i, 's> StreamWriter<'i, 's> {
         if let Some(bytes) = self.inline.take() {
             self.cut(&bytes)?;
         }
-        let (key, ingest, pieces) = (&self.key, &mut *self.ingest, &mut self.pieces);
+        let (key, ingest, pieces) = (&mut self.key, &mut *self.ingest, &mut self.pieces);
         self.chunker
             .finish(length, &mut |chunk| store(ingest, key, pieces, chunk))?;
         match self.pieces.last_mut() {
@@ -90,7 +90,7 @@ impl<'i, 's> StreamWriter<'i, 's> {
         if let Some(bytes) = self.inline {
             return Ok(Content::Inline(bytes));
         }
-        let (key, ingest, pieces) = (&self.key, &mut *self.ingest, &mut self.pieces);
+        let (key, ingest, pieces) = (&mut self.key, &mut *self.ingest, &mut self.pieces);
         self.chunker
             .finish(0, &mut |chunk| store(ingest, key, pieces, chunk))?;
         Ok(Content::Pieces(self.pieces))
@@ -109,7 +109,7 @@ impl<'i, 's> StreamWriter<'i, 's> {
     }
 
     fn cut(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
-        let (key, ingest, pieces) = (&self.key, &mut *self.ingest, &mut self.pieces);
+        let (key, ingest, pieces) = (&mut self.key, &mut *self.ingest, &mut self.pieces);
         self.chunker
             .push(bytes, &mut |chunk| store(ingest, key, pieces, chunk))
     }
@@ -117,10 +117,14 @@ impl<'i, 's> StreamWriter<'i, 's> {
 
 fn store(
     ingest: &mut Ingest<'_>,
-    key: &LaneKey,
+    key: &mut LaneKey,
     pieces: &mut Vec<Piece>,
     chunk: &[u8],
 ) -> Result<(), IngestError> {
+    // Later chunks of a file are of the class its beginning has.
+    if pieces.is_empty() {
+        key.class = Class::of(chunk);
+    }
     let (id, length) = ingest.chunk(key, chunk)?;
     pieces.push(Piece::Chunk { id, length });
     Ok(())

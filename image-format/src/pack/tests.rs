@@ -1,5 +1,18 @@
 use super::*;
-use crate::block::{self, seal};
+use crate::block::{self, FilterChoice, SealOptions, seal};
+use crate::ids::BlockId;
+use crate::job::ChunkInBlock;
+
+fn sealed(raw: &[u8], chunks: u32) -> SealedBlock {
+    let options = SealOptions {
+        chunks,
+        profile: crate::Profile::Fast,
+        filter: FilterChoice::None,
+        bases: &[],
+        verify: true,
+    };
+    seal(raw, &options).unwrap()
+}
 
 fn pack() -> Pack {
     let mut builder = PackBuilder::new();
@@ -12,16 +25,14 @@ fn pack() -> Pack {
                 u32::try_from(part.len()).unwrap(),
             )
         });
-        builder
-            .push(&seal(raw.as_bytes(), 2, 3).unwrap(), &chunks)
-            .unwrap();
+        builder.push(&sealed(raw.as_bytes(), 2), &chunks).unwrap();
     }
     builder.finish().unwrap()
 }
 
 /// The pack with its tables hash made right again.
 fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let at = bytes.len() - TRAILER;
+    let at = bytes.len() - TRAILER_LENGTH;
     let tables = usize::try_from(u64::from_le_bytes(
         bytes[at + 24..at + 32].try_into().unwrap(),
     ))
@@ -78,10 +89,74 @@ fn tables_that_lie_never_panic_and_keep_every_chunk_inside_its_block() {
 fn block_whose_chunks_do_not_fill_it_cannot_be_packed() {
     let mut builder = PackBuilder::new();
     builder
-        .push(&seal(b"four", 1, 3).unwrap(), &[(ChunkId::of(b"fou"), 3)])
+        .push(&sealed(b"four", 1), &[(ChunkId::of(b"fou"), 3)])
         .unwrap();
     assert!(matches!(
         builder.finish(),
         Err(PackError::Block { row: 0, .. })
     ));
+}
+
+#[test]
+fn pack_with_based_blocks_tells_their_bases() {
+    let old = b"an older version ".repeat(100);
+    let base = ChunkRef {
+        id: ChunkId::of(&old),
+        length: u32::try_from(old.len()).unwrap(),
+    };
+    let bases = [(base, &old[..])];
+    let options = SealOptions {
+        chunks: 1,
+        profile: crate::Profile::Archive,
+        filter: FilterChoice::None,
+        bases: &bases,
+        verify: true,
+    };
+    let new = [&old[..], b"and more"].concat();
+    let block = seal(&new, &options).unwrap();
+    let mut builder = PackBuilder::new();
+    let row = (ChunkId::of(&new), u32::try_from(new.len()).unwrap());
+    builder
+        .push(&sealed(b"plain", 1), &[(ChunkId::of(b"plain"), 5)])
+        .unwrap();
+    builder.push(&block, &[row]).unwrap();
+    let pack = builder.finish().unwrap();
+    assert_eq!(pack.jobs[0].bases, []);
+    assert_eq!(pack.jobs[1].bases, [base]);
+}
+
+#[test]
+fn end_of_a_pack_is_enough_for_an_index() {
+    let pack = pack();
+    let all = length(&pack.bytes);
+    let trailer = &pack.bytes[pack.bytes.len() - TRAILER_LENGTH..];
+    let tail = usize::try_from(tail_length(all, trailer).unwrap()).unwrap();
+    let start = pack.bytes.len() - tail;
+    assert_eq!(
+        reindex(&pack.id, all, &pack.bytes[start..]).unwrap(),
+        pack.jobs
+    );
+    assert!(reindex(&pack.id, all, &pack.bytes[start + 1..]).is_err());
+    assert!(reindex(&pack.id, all + 1, &pack.bytes[start..]).is_err());
+}
+
+#[test]
+fn header_of_a_newer_program_is_refused_and_every_byte_counts() {
+    let pack = pack();
+    for byte in 0..HEADER {
+        let mut bytes = pack.bytes.clone();
+        bytes[byte] ^= 0x40;
+        let compatible = (12..20).contains(&byte);
+        assert_eq!(decode(&pack.id, &bytes).is_ok(), compatible, "byte {byte}");
+    }
+}
+
+#[test]
+fn block_whose_header_names_other_bases_is_refused() {
+    let pack = pack();
+    let mut bytes = pack.bytes.clone();
+    let place = pack.jobs[1].place;
+    bytes[usize::try_from(place.offset).unwrap() + 24] = 1;
+    assert_ne!(BlockId::of(&bytes), place.block);
+    assert!(decode(&pack.id, &bytes).is_err());
 }

@@ -10,6 +10,7 @@
 //! renamed over something else, and no lock is held.
 
 mod files;
+mod map;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use self::files::{Files, read, read_range};
 use super::memory::{check_follows, check_manifest, check_name};
 use super::{BlockPlace, RefName, Source, Store, StoreError};
 use crate::ids::{ImageId, PackId, SegmentId};
+use crate::index::SegmentBytes;
 use crate::refs::{MAX_REF, name_from_file, name_to_file};
 use crate::{index, manifest, pack};
 
@@ -216,6 +218,13 @@ impl Store for DirStore {
 
     fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
         read("index segment", &self.index_path(id), index::MAX_SEGMENT)
+    }
+
+    fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
+        match map::map(&self.index_path(id), index::MAX_SEGMENT) {
+            Some(bytes) => Ok(bytes),
+            None => self.read_index(id).map(SegmentBytes::from),
+        }
     }
 
     fn put_manifest(&self, id: &ImageId, bytes: &[u8]) -> Result<(), StoreError> {

@@ -1,13 +1,13 @@
 //! What a share or a server hands out: blocks, packs, segments, manifests, refs.
 
 use image_format::ChunkInBlock;
-use image_format::block::{self, MAX_RAW};
+use image_format::block::{self, Filter, FilterChoice, MAX_RAW, SealOptions};
 use image_format::ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId};
 use image_format::layout::DiskLayout;
 use image_format::manifest::{self, ManifestError, Root, image_id};
 use image_format::pack::{self, PackBuilder};
 use image_format::{
-    BlockJob, BlockPlace, Index, Manifest, Segment, VolumeTree, refs, volume_proof,
+    BlockJob, BlockPlace, Index, Manifest, Profile, Segment, VolumeTree, refs, volume_proof,
 };
 
 use super::repair::{put, u32_at, u64_at};
@@ -20,7 +20,8 @@ const PACK_TRAILER: usize = 64;
 const TABLES_AT: usize = 24;
 const TABLES_HASH: usize = 32;
 const SEGMENT_HASH: usize = 32;
-const SEGMENT_HEADER: usize = 64;
+/// The hash covers what follows it.
+const SEGMENT_HASHED: usize = 64;
 
 /// An opened block has the length it says, and sealing it again keeps its bytes.
 pub(super) fn block(input: &[u8]) {
@@ -31,7 +32,11 @@ pub(super) fn block(input: &[u8]) {
         stored: u32::try_from(input.len()).unwrap_or(u32::MAX),
         raw: u32_at(input, BLOCK_RAW),
     };
-    let Ok(opened) = block::open(&place, input) else {
+    // A base is what its id says, so none can be brought for a made-up one.
+    let none = block::open_with(&place, input, &mut |base| {
+        Some(vec![0; base.length as usize])
+    });
+    let Ok(opened) = none else {
         return;
     };
     let raw = opened.raw();
@@ -51,7 +56,14 @@ pub(super) fn block(input: &[u8]) {
         opened.chunk(&whole).is_err(),
         "a chunk reaches past the end"
     );
-    let sealed = block::seal(raw, u32_at(input, BLOCK_CHUNKS), 1).expect("it can be sealed again");
+    let options = SealOptions {
+        chunks: u32_at(input, BLOCK_CHUNKS),
+        profile: Profile::Fast,
+        filter: FilterChoice::X86,
+        bases: &[],
+        verify: true,
+    };
+    let sealed = block::seal(raw, &options).expect("it can be sealed again");
     let place = BlockPlace {
         block: sealed.id,
         stored: u32::try_from(sealed.bytes.len()).unwrap_or(u32::MAX),
@@ -63,6 +75,20 @@ pub(super) fn block(input: &[u8]) {
             .raw(),
         raw
     );
+}
+
+/// Every filter gives every input back, from either side.
+pub(super) fn filter(input: &[u8]) {
+    let arm = (0..4).map(|start| Filter::Arm64 { start });
+    for filter in arm.chain([Filter::X86, Filter::arm64(input)]) {
+        let mut bytes = input.to_vec();
+        filter.apply(&mut bytes);
+        filter.undo(&mut bytes);
+        assert_eq!(bytes, input, "{filter:?}: apply, undo");
+        filter.undo(&mut bytes);
+        filter.apply(&mut bytes);
+        assert_eq!(bytes, input, "{filter:?}: undo, apply");
+    }
 }
 
 /// A pack's blocks, put into a new pack, are found there as in the old one.
@@ -86,13 +112,19 @@ fn check_pack(bytes: &[u8]) {
         return;
     };
     let mut builder = PackBuilder::new();
-    for BlockJob { place, chunks } in &jobs {
+    for BlockJob {
+        place,
+        chunks,
+        bases,
+    } in &jobs
+    {
         let start = usize::try_from(place.offset).expect("it lies in memory");
         let stored = &bytes[start..start + place.stored as usize];
         let sealed = block::SealedBlock {
             id: place.block,
             bytes: stored.to_vec(),
             raw: place.raw,
+            bases: bases.clone(),
         };
         let rows: Vec<(ChunkId, u32)> = chunks
             .iter()
@@ -117,7 +149,7 @@ fn check_pack(bytes: &[u8]) {
 pub(super) fn segment(input: &[u8]) {
     check_segment(input);
     let mut repaired = input.to_vec();
-    let rows = input.get(SEGMENT_HEADER..).unwrap_or_default();
+    let rows = input.get(SEGMENT_HASHED..).unwrap_or_default();
     put(&mut repaired, SEGMENT_HASH, blake3::hash(rows).as_bytes());
     check_segment(&repaired);
 }
@@ -134,6 +166,13 @@ fn check_segment(bytes: &[u8]) {
     for chunk in jobs.iter().flat_map(|job| &job.chunks) {
         let (_, found) = index.find(&chunk.id).expect("every row is found");
         assert_eq!(found.id, chunk.id);
+    }
+    for job in &jobs {
+        assert_eq!(
+            index.bases(&job.place),
+            job.bases,
+            "a block is known with its bases"
+        );
     }
 }
 

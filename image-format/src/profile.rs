@@ -1,0 +1,59 @@
+//! How hard to compress: three choices, each measured as a whole.
+
+use zstd::zstd_safe::{CCtx, CParameter, SafeResult, Strategy};
+
+use crate::block::MAX_RAW;
+
+/// What a capture or an `optimize` spends for size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Profile {
+    /// As fast as a disk reads: for captures.
+    #[default]
+    Fast,
+    /// About three times the time for a tenth less: for a share at rest.
+    Balanced,
+    /// As small as zstd can: for what is kept long and sent often.
+    Archive,
+}
+
+impl Profile {
+    /// A block is closed at so many raw bytes.
+    pub fn block_target(self) -> usize {
+        match self {
+            Self::Fast | Self::Balanced => 8 << 20,
+            Self::Archive => 15 << 20,
+        }
+    }
+
+    /// The most raw bytes of a block: a chunk that would pass it begins the next.
+    pub fn block_limit(self) -> usize {
+        let target = self.block_target();
+        (target + target / 4).min(MAX_RAW as usize)
+    }
+
+    /// Whether a writer expands each block again and compares: where old blocks
+    /// may be given up for the new ones, and where it costs little.
+    pub fn verifies(self) -> bool {
+        self != Self::Fast
+    }
+
+    /// Sets every parameter for a block of `raw` bytes after `prefix` bytes of bases.
+    pub(crate) fn tune(self, context: &mut CCtx<'_>, raw: usize, prefix: usize) -> SafeResult {
+        let level = match self {
+            Self::Fast => 3,
+            Self::Balanced => 9,
+            Self::Archive => 19,
+        };
+        context.set_parameter(CParameter::CompressionLevel(level))?;
+        context.set_parameter(CParameter::WindowLog(window_log(raw + prefix)))?;
+        if self == Self::Fast {
+            context.set_parameter(CParameter::Strategy(Strategy::ZSTD_dfast))?;
+        }
+        Ok(0)
+    }
+}
+
+/// The least window that reaches from the last byte to the first, as a power of two.
+fn window_log(bytes: usize) -> u32 {
+    bytes.max(1 << 17).next_power_of_two().trailing_zeros()
+}
