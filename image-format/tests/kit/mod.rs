@@ -35,7 +35,7 @@ pub(crate) fn files(version: u64) -> Vec<File> {
             )
         })
         .collect();
-    files.push(("large.bin".into(), vec![Some(noise(99, 6 << 20))]));
+    files.push(("large.bin".into(), vec![Some(noise(99, 12 << 20))]));
     files.push((
         "sparse.img".into(),
         vec![Some(noise(7, 5000)), None, None, Some(noise(8, 70_000))],
