@@ -86,11 +86,13 @@ impl<T> Line<T> {
             if state.stopped {
                 return None;
             }
-            match state.slots.front_mut() {
+            let ended = state.ended;
+            let State { slots, waiting, .. } = &mut *state;
+            match slots.front_mut() {
                 Some(slot) => {
                     if let Some((item, bytes)) = slot.items.pop_front() {
                         slot.waiting -= bytes;
-                        state.waiting = state.waiting.saturating_sub(bytes);
+                        *waiting = waiting.saturating_sub(bytes);
                         self.room.notify_all();
                         return Some(item);
                     }
@@ -101,7 +103,7 @@ impl<T> Line<T> {
                         continue;
                     }
                 }
-                None if state.ended => return None,
+                None if ended => return None,
                 None => {}
             }
             state = self
@@ -241,11 +243,9 @@ mod tests {
         let line = Line::new(1);
         let first = line.place().unwrap();
         let second = line.place().unwrap();
+        assert!(second.give(1, 1));
         std::thread::scope(|scope| {
-            scope.spawn(move || {
-                assert!(second.give(1, 1));
-                assert!(!second.give(2, 1));
-            });
+            scope.spawn(move || assert!(!second.give(2, 1)));
             drop(Stopping(&line));
         });
         assert!(!first.give(3, 1));

@@ -113,3 +113,21 @@ impl Notes {
 pub(super) fn display(path: &[u8]) -> String {
     format!("/{}", path.escape_ascii())
 }
+
+impl Notes {
+    /// Fails with the first thing that makes the image less than what was asked for.
+    pub(super) fn refuse(&self) -> Result<(), super::TreeError> {
+        let all = self.by_reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let worst = Reason::ALL
+            .into_iter()
+            .zip(all.iter())
+            .find(|(reason, noted)| reason.is_warning() && noted.count > 0);
+        match worst {
+            Some((reason, noted)) => Err(super::TreeError::Strict {
+                what: reason.sentence(),
+                noted: noted.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}

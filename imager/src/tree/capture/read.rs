@@ -56,6 +56,7 @@ pub(super) enum Ready {
         entry: Box<Entry>,
         witness: Witness,
         body: Body,
+        stat: Stat,
     },
     /// As the parent has it, or to be read if the parent's contents are gone.
     Reused(Box<Task>),
@@ -324,6 +325,7 @@ impl<'r> Reader<'r> {
             entry: Box::new(entry),
             witness: witness(stat, self.reading.captured),
             body,
+            stat: *stat,
         }
     }
 }
