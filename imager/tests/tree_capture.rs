@@ -139,8 +139,9 @@ fn everything_posix_knows_of_an_entry_is_in_the_image() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     fs::write(path("file"), b"small").unwrap();
-    fs::set_permissions(path("file"), fs::Permissions::from_mode(0o4751)).unwrap();
+    // In this order: a change of owner takes the set-id bit away.
     std::os::unix::fs::lchown(path("file"), Some(70_000), Some(5)).unwrap();
+    fs::set_permissions(path("file"), fs::Permissions::from_mode(0o4751)).unwrap();
     symlink("nowhere", path("symlink")).unwrap();
     let node = |name: &str, kind, major, minor| {
         let device = rustix::fs::makedev(major, minor);
