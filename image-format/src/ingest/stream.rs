@@ -1,6 +1,6 @@
 //! One stream on its way into the store.
 
-use super::cut::{Cut, Cutter};
+use super::cut::Cutter;
 use super::{Ingest, IngestError};
 use crate::entry::{Content, Piece};
 use crate::lane::{Class, LaneKey};

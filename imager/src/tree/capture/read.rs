@@ -5,8 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use image_format::chunker::WHOLE_BELOW;
 use image_format::entry::{Content, Entry, INLINE_LIMIT, Kind, Times, Timestamp};
-use image_format::ingest::{Cut, Cutter, HashedChunk};
-use image_format::lane::LaneKey;
+use image_format::ingest::{Cut, Cutter, HashedChunk, Pieces};
 use image_format::manifest::Witness;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, SeekFrom};
@@ -42,7 +41,7 @@ pub(super) enum Item {
     /// Entries that are ready.
     Ready(Vec<Ready>),
     /// Pieces of a file follow; those that came before for it do not count.
-    Begin(LaneKey),
+    Begin(Pieces),
     /// The next piece of it.
     Cut(Cut),
     /// Reading came to an end.
@@ -263,7 +262,7 @@ impl<'r> Reader<'r> {
             }
             return Ok(HashedChunk::of(bytes).map_or(Body::Kept, Body::Whole));
         }
-        if !ready.flush(sink) || !sink(Item::Begin(LaneKey::of(&entry.path)), 0) {
+        if !ready.flush(sink) || !sink(Item::Begin(Pieces::of(&entry.path)), 0) {
             return Err(Failure::Unheard);
         }
         let mut cutter = Cutter::new(&entry.path, stat.size);

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use image_format::entry::{Content, Entry, Piece};
-use image_format::ingest::{Cut, ImageWriter, Ingest};
-use image_format::lane::LaneKey;
+use image_format::ingest::{Cut, ImageWriter, Ingest, Pieces};
 use image_format::manifest::Witness;
 
 use super::read::{Body, Item, Reader, Reading, Ready, Ripe, Task, times, witness};
@@ -17,9 +16,8 @@ pub(super) struct Storing<'w, 'i> {
     pub(super) progress: TreeProgress,
     pub(super) watch: &'w mut dyn FnMut(TreeProgress),
     reading: &'w Reading<'w>,
-    /// The file whose pieces are coming.
-    key: LaneKey,
-    pieces: Vec<Piece>,
+    /// Of the file whose pieces are coming.
+    pieces: Pieces,
     links: HashMap<u32, First>,
 }
 
@@ -46,8 +44,7 @@ impl<'w, 'i> Storing<'w, 'i> {
             progress: TreeProgress::default(),
             watch,
             reading,
-            key: LaneKey::of(b""),
-            pieces: Vec::new(),
+            pieces: Pieces::of(b""),
             links: HashMap::new(),
         }
     }
@@ -55,13 +52,10 @@ impl<'w, 'i> Storing<'w, 'i> {
     pub(super) fn item(&mut self, item: Item) -> Result<(), TreeError> {
         match item {
             Item::Ready(list) => list.into_iter().try_for_each(|ready| self.ready(ready))?,
-            Item::Begin(key) => {
-                self.key = key;
-                self.pieces.clear();
-            }
+            Item::Begin(pieces) => self.pieces = pieces,
             Item::Cut(cut) => {
                 self.progress.read += cut.weight() as u64;
-                self.ingest.put(&self.key, cut)?.follow(&mut self.pieces);
+                self.ingest.put(&mut self.pieces, cut)?;
             }
             Item::Failed(error) => return Err(error),
         }
@@ -93,11 +87,14 @@ impl<'w, 'i> Storing<'w, 'i> {
             Body::Kept => self.progress.read += entry.content.size(),
             Body::Whole(chunk) => {
                 self.progress.read += chunk.bytes().len() as u64;
-                let key = LaneKey::of(&entry.path);
-                let piece = self.ingest.put(&key, Cut::Chunk(chunk))?;
-                entry.content = Content::Pieces(vec![piece]);
+                let mut pieces = Pieces::of(&entry.path);
+                self.ingest.put(&mut pieces, Cut::Chunk(chunk))?;
+                entry.content = Content::Pieces(pieces.finish());
             }
-            Body::Pieces => entry.content = Content::Pieces(std::mem::take(&mut self.pieces)),
+            Body::Pieces => {
+                let pieces = std::mem::replace(&mut self.pieces, Pieces::of(b""));
+                entry.content = Content::Pieces(pieces.finish());
+            }
         }
         Ok(entry)
     }
