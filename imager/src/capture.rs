@@ -33,6 +33,8 @@ pub struct CaptureOptions {
     pub captured: u64,
     /// The image this one follows, if any.
     pub parent: Option<ImageId>,
+    /// How to store.
+    pub ingest: IngestOptions,
 }
 
 /// How far a capture is. Rates are for whoever has a clock.
@@ -151,7 +153,7 @@ pub fn capture(
             Volume::Ext4(_) => survey::system_words(&opened.found, &opened.window),
             _ => None,
         });
-    let mut ingest = Ingest::new(store, IngestOptions::default())?;
+    let mut ingest = Ingest::new(store, options.ingest)?;
     let contents = ingest_contents(&opened, &mut ingest, watch)?;
     for (volume, entry, content) in contents {
         opened[volume].found[entry].entry.content = content;

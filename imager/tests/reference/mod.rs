@@ -267,6 +267,7 @@ pub fn captured(disk: &dyn Disk, store: &MemoryStore, name: &str) -> ImageRecord
         name: name.to_owned(),
         captured: 1_700_000_000,
         parent: None,
+        ingest: image_format::IngestOptions::default(),
     };
     capture(disk, store, &options, &mut |_| ()).unwrap().record
 }
