@@ -176,6 +176,7 @@ pub(crate) mod tests {
                 system: None,
                 logical_size: 1,
                 entries: 1,
+                profile: None,
                 source: None,
                 witnesses: None,
             },

@@ -43,6 +43,9 @@ pub struct ImageRecord {
     pub logical_size: u64,
     /// Entries over all volumes.
     pub entries: u64,
+    /// How it was compressed, in the words of who captured it.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// What was captured, in words that are the same the next time.
     #[serde(default)]
     pub source: Option<String>,

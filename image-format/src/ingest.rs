@@ -6,6 +6,7 @@
 //! stops it earlier leaves files nobody refers to, never an image that lies.
 
 mod cut;
+mod guard;
 mod image;
 mod press;
 mod stow;
@@ -23,7 +24,7 @@ pub use stream::{Pieces, StreamWriter};
 use crate::block::{self, SealError};
 use crate::fetch::MissingChunk;
 use crate::entry::Piece;
-use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
+use crate::ids::{ChunkId, ChunkRef, ImageId, PackId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
 use crate::index::{Index, IndexError, Segment, SegmentError};
 use crate::job::BlockJob;
@@ -31,8 +32,9 @@ use crate::lane::{Gathered, LaneKey, Lanes};
 use crate::manifest::{ManifestError, Root};
 use crate::pack::{PackBuilder, PackError};
 use crate::profile::Profile;
-use crate::refs::{self, RefError};
+use crate::refs::{self, CommitError, RefError};
 use crate::store::{RefName, Store, StoreError};
+use guard::Guard;
 use press::Press;
 use stow::{Stow, Stowed};
 
@@ -40,8 +42,6 @@ use stow::{Stow, Stowed};
 const PACK_TARGET: u64 = 64 << 20;
 /// An interrupted capture can use again what was indexed before it stopped.
 const PACKS_A_SEGMENT: usize = 16;
-/// So often another capture under the same name may be faster.
-const REF_ATTEMPTS: u32 = 16;
 
 /// How to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,7 @@ pub struct IngestProgress {
 /// Takes streams and stores them.
 pub struct Ingest<'s> {
     store: &'s dyn Store,
+    guard: Guard<'s>,
     options: IngestOptions,
     index: Index,
     /// Chunks on their way: not in the index yet. Their length.
@@ -149,9 +150,11 @@ impl<'s> Ingest<'s> {
             pack_target: options.pack_target.min(crate::pack::MAX_PACK / 2),
             ..options
         };
+        let (guard, index) = Guard::begin(store)?;
         Ok(Self {
             store,
-            index: Index::load(store)?,
+            guard,
+            index,
             pending: HashMap::new(),
             lanes: Lanes::new(options.profile),
             press: Press::new(
@@ -242,6 +245,7 @@ impl<'s> Ingest<'s> {
             return Err(IngestError::ReadBack { what: "manifest" });
         }
         self.latched(Self::flush)?;
+        self.guard.hold(self.store)?;
         self.store.put_manifest(&id, &bytes)?;
         let record = ImageRecord {
             image: id,
@@ -252,10 +256,17 @@ impl<'s> Ingest<'s> {
             system: record.system,
             logical_size: root.logical_size(),
             entries: root.entry_count(),
+            profile: Some(self.options.profile.word().to_owned()),
             source: record.source,
             witnesses,
         };
-        put_ref(self.store, record)
+        let record = refs::commit(self.store, record, None)?;
+        let at = RefName {
+            name: record.name.clone(),
+            sequence: record.sequence,
+        };
+        self.guard.held(self.store, &at)?;
+        Ok(record)
     }
 
     /// Takes one chunk of a stream.
@@ -271,7 +282,7 @@ impl<'s> Ingest<'s> {
     fn is_new(&mut self, id: ChunkId, length: u32) -> bool {
         self.progress.read += u64::from(length);
         self.progress.chunks += 1;
-        if self.length_of(&id).is_some() {
+        if self.known(&id).is_some() {
             return false;
         }
         self.progress.new += u64::from(length);
@@ -326,6 +337,7 @@ impl<'s> Ingest<'s> {
         if full.is_empty() {
             return Ok(());
         }
+        self.guard.beat()?;
         let durable = self.stow.put(full)?;
         self.note_durable(durable);
         Ok(())
@@ -334,7 +346,10 @@ impl<'s> Ingest<'s> {
     fn note_durable(&mut self, packs: Vec<Stowed>) {
         self.stored_packs += packs.len();
         self.progress.packs += packs.len() as u64;
-        self.stored.extend(packs.into_iter().flatten());
+        for job in packs.into_iter().flatten() {
+            self.guard.uses(job.place.pack);
+            self.stored.push(job);
+        }
     }
 
     /// Only now, with their packs durable, may others find these chunks.
@@ -343,7 +358,7 @@ impl<'s> Ingest<'s> {
         if jobs.is_empty() {
             return Ok(());
         }
-        let bytes = Segment::encode(&jobs)?;
+        let bytes = Segment::encode_salted(&jobs, 0, self.guard.salt())?;
         let segment = Segment::decode(bytes)?;
         if segment.jobs().len() != jobs.len() {
             return Err(IngestError::ReadBack {
@@ -372,9 +387,20 @@ impl<'s> Ingest<'s> {
         self.store_segment()
     }
 
+    /// The length of a chunk that was written here or is in the store, which the
+    /// image now counts on.
+    fn known(&mut self, id: &ChunkId) -> Option<u32> {
+        if let Some(length) = self.pending.get(id) {
+            return Some(*length);
+        }
+        let (place, chunk) = self.index.find(id)?;
+        self.guard.uses(place.pack);
+        Some(chunk.length)
+    }
+
     /// A chunk that an entry names was written here or is in the store, as long as it says.
-    fn check_chunk(&self, chunk: &ChunkRef) -> Result<(), IngestError> {
-        match self.length_of(&chunk.id).ok_or(MissingChunk { id: chunk.id })? {
+    fn check_chunk(&mut self, chunk: &ChunkRef) -> Result<(), IngestError> {
+        match self.known(&chunk.id).ok_or(MissingChunk { id: chunk.id })? {
             length if length == chunk.length => Ok(()),
             length => Err(IngestError::ChunkLength {
                 id: chunk.id,
@@ -387,26 +413,6 @@ impl<'s> Ingest<'s> {
 
 fn chunk_length(bytes: &[u8]) -> Result<u32, IngestError> {
     u32::try_from(bytes.len()).map_err(|_| SealError::Length { found: bytes.len() }.into())
-}
-
-/// Commits under the next free sequence of the name.
-fn put_ref(store: &dyn Store, mut record: ImageRecord) -> Result<ImageRecord, IngestError> {
-    let known = store.list_refs()?;
-    let same = known.iter().filter(|at| at.name == record.name);
-    let mut newest = same.map(|at| at.sequence).max().unwrap_or(0);
-    for _ in 0..REF_ATTEMPTS {
-        record.sequence = newest.saturating_add(1);
-        let at = RefName {
-            name: record.name.clone(),
-            sequence: record.sequence,
-        };
-        match store.put_ref(&at, &refs::encode(&record)?) {
-            Ok(()) => return Ok(record),
-            Err(StoreError::Conflict { newest: there, .. }) => newest = there,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(IngestError::Busy { name: record.name })
 }
 
 /// Storing an image failed; the share is as it was.
@@ -467,10 +473,16 @@ pub enum IngestError {
     /// Something failed before; nothing more is written.
     #[error("storing this image failed before: begin again")]
     Broken,
-    /// Other captures under this name are faster again and again.
-    #[error("too many captures under the name {name} at once: try again")]
-    Busy {
-        /// Which.
-        name: String,
+    /// The ref could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// This machine slept so long that its lease was taken for a dead one's.
+    #[error(
+        "pack {} was collected while this capture stood still for hours: capture again",
+        pack.short()
+    )]
+    Collected {
+        /// What the image would have needed.
+        pack: PackId,
     },
 }

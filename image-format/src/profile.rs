@@ -17,6 +17,15 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// Its name, as it stands in refs and on command lines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Balanced => "balanced",
+            Self::Archive => "archive",
+        }
+    }
+
     /// A block is closed at so many raw bytes.
     pub fn block_target(self) -> usize {
         match self {

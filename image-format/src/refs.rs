@@ -1,24 +1,34 @@
 //! A ref: the name under which an image was committed, numbered, with its record.
 //!
-//! Version 0 is unsigned; the place of the signature is there and must be null.
+//! It may be signed. This crate knows what is signed and when to refuse; the
+//! mathematics are a [`Signer`]'s and a [`Verifier`]'s, passed in.
+
+mod commit;
+pub mod signature;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::image::ImageRecord;
+use signature::{RefSignature, Signer, Trust};
+
+pub use commit::{CommitError, commit};
 
 /// A ref is a few hundred bytes of JSON.
 pub const MAX_REF: u64 = 64 << 10;
 /// A name must fit into a file name when every byte of it is escaped.
 pub const MAX_NAME: usize = 80;
 
-const VERSION: u32 = 0;
+const VERSION: u32 = 1;
 
-#[derive(Serialize, Deserialize)]
-struct Ref {
+/// A ref as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ref {
     version: u32,
-    record: ImageRecord,
-    signature: Option<String>,
+    /// What it says of the image.
+    pub record: ImageRecord,
+    /// Who vouches for it, if anybody.
+    pub signature: Option<RefSignature>,
 }
 
 /// A ref is not what it must be.
@@ -29,16 +39,36 @@ pub enum RefError {
     #[error("not a ref")]
     Syntax(#[from] serde_json::Error),
     /// Written by another version.
-    #[error("ref version: expected {VERSION}, found {found}; capture again with this program")]
+    #[error("ref version: expected {VERSION}, found {found}; {}", advice(*found))]
     Version {
         /// What it says.
         found: u32,
     },
-    /// It is signed, and version 0 cannot check that.
-    #[error("the ref of {name} is signed: use a newer program")]
-    Signed {
+    /// Nobody vouches for it, and its reader trusts only what is vouched for.
+    #[error("the ref of {name} ({sequence}) is not signed, and only signed images are trusted here")]
+    Unsigned {
         /// Whose.
         name: String,
+        /// Which capture.
+        sequence: u64,
+    },
+    /// Somebody else vouches for it.
+    #[error("the ref of {name} ({sequence}) is signed with the key {key}, which is not trusted here")]
+    Untrusted {
+        /// Whose.
+        name: String,
+        /// Which capture.
+        sequence: u64,
+        /// The key that signed.
+        key: String,
+    },
+    /// The signature is not that of this ref.
+    #[error("the signature of {name} ({sequence}) is not that of what it says: somebody changed it")]
+    Forged {
+        /// Whose.
+        name: String,
+        /// Which capture.
+        sequence: u64,
     },
     /// Somebody put an older image back.
     #[error(
@@ -62,47 +92,60 @@ pub enum RefError {
     },
 }
 
-/// The bytes of a ref.
+fn advice(found: u32) -> &'static str {
+    match found {
+        0 => "capture again with this program",
+        _ => "use a newer program",
+    }
+}
+
+/// The bytes of a ref, signed if there is somebody to sign.
 ///
 /// # Errors
 /// The name is not usable.
-pub fn encode(record: &ImageRecord) -> Result<Vec<u8>, RefError> {
+pub fn encode(record: &ImageRecord, signer: Option<&dyn Signer>) -> Result<Vec<u8>, RefError> {
     check_name(&record.name)?;
     let mut text = serde_json::to_vec_pretty(&Ref {
         version: VERSION,
         record: record.clone(),
-        signature: None,
+        signature: signer.map(|signer| RefSignature::make(record, signer)),
     })?;
     text.push(b'\n');
     Ok(text)
 }
 
 /// Reads a ref. `known` is the highest sequence its reader has ever seen under
-/// this name, 0 for none.
+/// this name, 0 for none. With `trust`, what is not signed with one of its keys
+/// is refused; without, signatures are not looked at.
 ///
 /// # Errors
-/// Not a ref, of another version, or older than what was known.
-pub fn decode(bytes: &[u8], known: u64) -> Result<ImageRecord, RefError> {
-    let Ref {
-        version,
-        record,
-        signature,
-    } = serde_json::from_slice(bytes)?;
-    if version != VERSION {
-        return Err(RefError::Version { found: version });
-    }
-    check_name(&record.name)?;
-    if signature.is_some() {
-        return Err(RefError::Signed { name: record.name });
-    }
-    if record.sequence < known {
-        return Err(RefError::Older {
-            name: record.name,
-            known,
-            found: record.sequence,
+/// Not a ref, of another version, not to be trusted, or older than what was known.
+pub fn decode(bytes: &[u8], known: u64, trust: Option<&Trust>) -> Result<Ref, RefError> {
+    let value: Version = serde_json::from_slice(bytes)?;
+    if value.version != VERSION {
+        return Err(RefError::Version {
+            found: value.version,
         });
     }
-    Ok(record)
+    let read: Ref = serde_json::from_slice(bytes)?;
+    check_name(&read.record.name)?;
+    if let Some(trust) = trust {
+        trust.check(&read)?;
+    }
+    if read.record.sequence < known {
+        return Err(RefError::Older {
+            name: read.record.name,
+            known,
+            found: read.record.sequence,
+        });
+    }
+    Ok(read)
+}
+
+/// Looked at first: another version may have other fields.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// Whether an image may have this name.
@@ -157,76 +200,4 @@ pub(crate) fn name_from_file(file: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::ImageId;
-
-    fn record(name: &str, sequence: u64) -> ImageRecord {
-        ImageRecord {
-            image: ImageId::of(b"image"),
-            name: name.to_owned(),
-            sequence,
-            captured: 1,
-            parent: None,
-            system: None,
-            logical_size: 2,
-            entries: 3,
-            source: None,
-            witnesses: None,
-        }
-    }
-
-    #[test]
-    fn ref_survives_its_bytes_and_an_older_one_is_refused() {
-        let bytes = encode(&record("office pc", 4)).unwrap();
-        assert_eq!(decode(&bytes, 4).unwrap(), record("office pc", 4));
-        assert!(matches!(
-            decode(&bytes, 5),
-            Err(RefError::Older {
-                known: 5,
-                found: 4,
-                ..
-            })
-        ));
-    }
-
-    #[test]
-    fn other_versions_and_signatures_are_refused_by_name() {
-        let text = String::from_utf8(encode(&record("a", 1)).unwrap()).unwrap();
-        let later = text.replace("\"version\": 0", "\"version\": 1");
-        assert!(
-            decode(later.as_bytes(), 0)
-                .unwrap_err()
-                .to_string()
-                .contains("capture again")
-        );
-        let signed = text.replace("\"signature\": null", "\"signature\": \"00\"");
-        assert!(matches!(
-            decode(signed.as_bytes(), 0),
-            Err(RefError::Signed { .. })
-        ));
-    }
-
-    #[test]
-    fn names_survive_their_file_names_and_never_leave_the_folder() {
-        for name in [
-            "debian-12",
-            "../../etc/passwd",
-            ".",
-            "..",
-            "a b",
-            "Büro",
-            "%41",
-            "con.txt",
-        ] {
-            let file = name_to_file(name);
-            assert!(!file.contains('/') && !file.starts_with('.'), "{file}");
-            assert_eq!(name_from_file(&file).as_deref(), Some(name));
-        }
-        for bad in ["", " a", "a\n", &"x".repeat(81)] {
-            assert!(encode(&record(bad, 1)).is_err());
-        }
-        assert_eq!(name_from_file("a%2"), None);
-        assert_eq!(name_from_file("%61"), None);
-    }
-}
+mod tests;

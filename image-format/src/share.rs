@@ -14,7 +14,8 @@ use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, IndexError};
 use crate::job::BlockJob;
 use crate::manifest::{ManifestError, bundle};
-use crate::refs::{self, RefError};
+use crate::refs::signature::Trust;
+use crate::refs::{self, Ref, RefError};
 use crate::store::{RefName, Store, StoreError};
 
 pub use chunks::ChunkReader;
@@ -30,6 +31,8 @@ pub struct Share<S: Store> {
     /// Of every name all sequences, ascending.
     records: BTreeMap<String, Vec<ImageRecord>>,
     chunks: ChunkReader,
+    /// Whose refs are taken; everybody's without.
+    trust: Option<Trust>,
 }
 
 impl<S: Store> Share<S> {
@@ -38,13 +41,23 @@ impl<S: Store> Share<S> {
     /// # Errors
     /// The store failed, or a ref or an index segment is damaged.
     pub fn open(store: S) -> Result<Self, ShareError> {
-        let records = read_refs(&store, &BTreeMap::new())?;
+        Self::open_trusting(store, None)
+    }
+
+    /// As [`Share::open`]; with `trust`, a ref that is not signed with one of its
+    /// keys is refused.
+    ///
+    /// # Errors
+    /// As [`Share::open`], or a ref is not to be trusted.
+    pub fn open_trusting(store: S, trust: Option<Trust>) -> Result<Self, ShareError> {
+        let records = read_refs(&store, &BTreeMap::new(), trust.as_ref())?;
         let index = Index::load(&store)?;
         Ok(Self {
             store,
             index,
             records,
             chunks: ChunkReader::default(),
+            trust,
         })
     }
 
@@ -53,7 +66,7 @@ impl<S: Store> Share<S> {
     /// # Errors
     /// As [`Share::open`], and when a name went back to a lower sequence.
     pub fn refresh(&mut self) -> Result<(), ShareError> {
-        let records = read_refs(&self.store, &self.records)?;
+        let records = read_refs(&self.store, &self.records, self.trust.as_ref())?;
         self.index = Index::load(&self.store)?;
         self.records = records;
         Ok(())
@@ -65,6 +78,11 @@ impl<S: Store> Share<S> {
             .values()
             .filter_map(|versions| versions.last().cloned())
             .collect()
+    }
+
+    /// Every capture that was not deleted, by name and sequence.
+    pub fn records(&self) -> impl Iterator<Item = &ImageRecord> {
+        self.records.values().flatten()
     }
 
     /// All captures under a name, oldest first.
@@ -152,18 +170,32 @@ impl<S: Store> Share<S> {
 fn read_refs<S: Store>(
     store: &S,
     known: &BTreeMap<String, Vec<ImageRecord>>,
+    trust: Option<&Trust>,
 ) -> Result<BTreeMap<String, Vec<ImageRecord>>, ShareError> {
     let mut names = store.list_refs()?;
     names.sort();
     let mut records: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
     for at in names {
-        let record = read_ref(store, &at)?;
-        records.entry(at.name).or_default().push(record);
+        match read_ref(store, &at, trust) {
+            Ok(read) => records.entry(at.name).or_default().push(read.record),
+            // Deleted since the list was read.
+            Err(ShareError::Store(StoreError::Missing { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // After the refs: what was deleted meanwhile is found here.
+    let mut used: BTreeMap<String, u64> = BTreeMap::new();
+    for at in store.list_deleted_refs()? {
+        let newest = used.entry(at.name).or_default();
+        *newest = at.sequence.max(*newest);
     }
     for (name, before) in known {
         let newest = |versions: &[ImageRecord]| versions.last().map_or(0, |record| record.sequence);
         let (found, known) = (
-            records.get(name).map_or(0, |now| newest(now)),
+            records
+                .get(name)
+                .map_or(0, |now| newest(now))
+                .max(used.get(name).copied().unwrap_or(0)),
             newest(before),
         );
         if found < known {
@@ -188,18 +220,19 @@ fn read_refs<S: Store>(
 pub(crate) fn read_ref<S: Store + ?Sized>(
     store: &S,
     at: &RefName,
-) -> Result<ImageRecord, ShareError> {
+    trust: Option<&Trust>,
+) -> Result<Ref, ShareError> {
     let bytes = store.read_ref(at)?;
-    let record = refs::decode(&bytes, at.sequence).map_err(|source| ShareError::Ref {
+    let read = refs::decode(&bytes, at.sequence, trust).map_err(|source| ShareError::Ref {
         at: at.clone(),
         source,
     })?;
-    if record.name == at.name && record.sequence == at.sequence {
-        Ok(record)
+    if read.record.name == at.name && read.record.sequence == at.sequence {
+        Ok(read)
     } else {
         let found = RefName {
-            name: record.name,
-            sequence: record.sequence,
+            name: read.record.name,
+            sequence: read.record.sequence,
         };
         Err(ShareError::Misplaced {
             at: at.clone(),

@@ -5,11 +5,12 @@
 
 pub mod dir;
 pub mod memory;
+mod pointer;
+pub mod trash;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -18,6 +19,7 @@ use crate::index::SegmentBytes;
 
 pub use dir::DirStore;
 pub use memory::{Fault, MemoryStore};
+pub use trash::{LeaseId, Object, Run, Trashed};
 
 /// Where a block lies and how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,11 +72,26 @@ impl fmt::Display for RefName {
     }
 }
 
+/// What is known of a pack without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackFacts {
+    /// Length of the file in bytes.
+    pub length: u64,
+    /// When it was written, in seconds since 1970 by the store's own clock;
+    /// `None` where nobody knows.
+    pub written: Option<u64>,
+}
+
 /// A place to keep images.
 ///
 /// Every `put` is durable when it returns, appears whole or not at all, and
 /// MUST refuse bytes that do not hash to the name given. Putting what is
 /// already there succeeds and changes nothing, except for refs.
+///
+/// What takes away (`condemn`, `destroy`, `remove`) is durable only after
+/// [`Store::settle`]; each says whether there was something to take away, so of
+/// two who try one learns that the other was faster. Packs and manifests in the
+/// trash are still read under their ids: `read` and `block` look there last.
 pub trait Store: Source {
     /// Keeps a pack.
     ///
@@ -148,6 +165,129 @@ pub trait Store: Source {
     /// # Errors
     /// It is not there, or the medium failed.
     fn read_ref(&self, at: &RefName) -> Result<Vec<u8>, StoreError>;
+    /// Takes a ref back, for good: its sequence is marked as used, so that it
+    /// is never given again and no reader takes the one before for the newest.
+    ///
+    /// # Errors
+    /// As [`Store::put_pack`].
+    fn delete_ref(&self, at: &RefName) -> Result<(), StoreError>;
+    /// The marks that [`Store::delete_ref`] left, sorted.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn list_deleted_refs(&self) -> Result<Vec<RefName>, StoreError>;
+    /// Ends what a crash interrupted in [`Store::delete_ref`], and drops marks
+    /// that a later sequence of the name makes needless.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn tidy_refs(&self) -> Result<(), StoreError>;
+
+    /// Length and age of a pack.
+    ///
+    /// # Errors
+    /// It is not there, or the medium failed.
+    fn pack_facts(&self, id: &PackId) -> Result<PackFacts, StoreError>;
+    /// Bytes of a pack, unverified; at most [`crate::pack::MAX_PACK`].
+    ///
+    /// # Errors
+    /// It is not there or shorter, or the medium failed.
+    fn read_pack_part(
+        &self,
+        id: &PackId,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, StoreError>;
+    /// Removes an index segment whose rows stand in another one.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn remove_index(&self, id: &SegmentId) -> Result<bool, StoreError>;
+
+    /// Moves a pack or manifest into the trash, under a name nobody else gives.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn condemn(&self, what: &Trashed) -> Result<bool, StoreError>;
+    /// Moves it back, durably. Where one of its id is there again, only the
+    /// copy in the trash is given up.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn restore(&self, what: &Trashed) -> Result<bool, StoreError>;
+    /// Removes it from the trash, for ever.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn destroy(&self, what: &Trashed) -> Result<bool, StoreError>;
+    /// Gives something in the trash the name of another run.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn adopt(&self, what: &Trashed, ours: &Trashed) -> Result<bool, StoreError>;
+    /// What is in the trash, sorted.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn list_trash(&self) -> Result<Vec<Trashed>, StoreError>;
+    /// Bytes of something in the trash.
+    ///
+    /// # Errors
+    /// It is not there, or the medium failed.
+    fn trash_length(&self, what: &Trashed) -> Result<u64, StoreError>;
+    /// Makes all that was taken away durable.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn settle(&self) -> Result<(), StoreError>;
+
+    /// Ends a run of garbage collection: see [`crate::upkeep::gc`].
+    ///
+    /// # Errors
+    /// As [`Store::put_pack`].
+    fn put_seal(&self, run: &Run, bytes: &[u8]) -> Result<(), StoreError>;
+    /// The runs that were ended, sorted.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn list_seals(&self) -> Result<Vec<Run>, StoreError>;
+    /// What was kept with a run.
+    ///
+    /// # Errors
+    /// It is not there, or the medium failed.
+    fn read_seal(&self, run: &Run) -> Result<Vec<u8>, StoreError>;
+    /// Forgets a run of which nothing is in the trash any more.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn remove_seal(&self, run: &Run) -> Result<bool, StoreError>;
+
+    /// Makes a lease durable and visible, or writes it anew; at no moment is a
+    /// lease that was there not listed.
+    ///
+    /// # Errors
+    /// As [`Store::put_pack`].
+    fn put_lease(&self, id: &LeaseId, bytes: &[u8]) -> Result<(), StoreError>;
+    /// The leases there are, sorted. One that was there before is in the list.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn list_leases(&self) -> Result<Vec<LeaseId>, StoreError>;
+    /// A lease's bytes.
+    ///
+    /// # Errors
+    /// It is not there, or the medium failed.
+    fn read_lease(&self, id: &LeaseId) -> Result<Vec<u8>, StoreError>;
+    /// Ends a lease.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError>;
+
+    /// Seconds since 1970 on this machine.
+    fn now(&self) -> u64;
+    /// Host and process, for people who look at leases.
+    fn owner(&self) -> String;
 }
 
 /// What went wrong at a store.
@@ -168,6 +308,16 @@ pub enum StoreError {
         /// What was asked for.
         place: BlockPlace,
     },
+    /// A pack is shorter than what was asked of it.
+    #[error("pack {} has no {length} bytes from byte {offset}", pack.short())]
+    Short {
+        /// Which.
+        pack: PackId,
+        /// From where.
+        offset: u64,
+        /// How many.
+        length: u32,
+    },
     /// The bytes do not belong to the name they were given.
     #[error("{what} {name} was refused: {reason}")]
     Refused {
@@ -185,6 +335,29 @@ pub enum StoreError {
         at: RefName,
         /// The newest sequence there is, 0 for none.
         newest: u64,
+    },
+    /// The medium is full.
+    #[error(
+        "no room left for {}: make room, as with `mimeo share gc`, and begin again; nothing that was there is touched",
+        path.display()
+    )]
+    Full {
+        /// What was being written.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The share may only be read by this program.
+    #[error(
+        "{} may only be read by this program: it has the feature {feature:?}; use a newer program to write",
+        path.display()
+    )]
+    ReadOnly {
+        /// Where.
+        path: PathBuf,
+        /// What this program does not know.
+        feature: String,
     },
     /// The medium failed.
     #[error("{doing} {}", path.display())]
@@ -225,57 +398,3 @@ pub enum StoreError {
         source: Box<dyn StdError + Send + Sync>,
     },
 }
-
-macro_rules! delegate {
-    ($($pointer:ty),*) => {$(
-        impl<S: Source + ?Sized> Source for $pointer {
-            fn block(&self, place: &BlockPlace) -> Result<Vec<u8>, StoreError> {
-                (**self).block(place)
-            }
-        }
-
-        impl<S: Store + ?Sized> Store for $pointer {
-            fn put_pack(&self, id: &PackId, bytes: &[u8]) -> Result<(), StoreError> {
-                (**self).put_pack(id, bytes)
-            }
-            fn list_packs(&self) -> Result<Vec<PackId>, StoreError> {
-                (**self).list_packs()
-            }
-            fn read_pack(&self, id: &PackId) -> Result<Vec<u8>, StoreError> {
-                (**self).read_pack(id)
-            }
-            fn put_index(&self, id: &SegmentId, bytes: &[u8]) -> Result<(), StoreError> {
-                (**self).put_index(id, bytes)
-            }
-            fn list_indexes(&self) -> Result<Vec<SegmentId>, StoreError> {
-                (**self).list_indexes()
-            }
-            fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
-                (**self).read_index(id)
-            }
-            fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
-                (**self).map_index(id)
-            }
-            fn put_manifest(&self, id: &ImageId, bytes: &[u8]) -> Result<(), StoreError> {
-                (**self).put_manifest(id, bytes)
-            }
-            fn list_manifests(&self) -> Result<Vec<ImageId>, StoreError> {
-                (**self).list_manifests()
-            }
-            fn read_manifest(&self, id: &ImageId) -> Result<Vec<u8>, StoreError> {
-                (**self).read_manifest(id)
-            }
-            fn put_ref(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
-                (**self).put_ref(at, bytes)
-            }
-            fn list_refs(&self) -> Result<Vec<RefName>, StoreError> {
-                (**self).list_refs()
-            }
-            fn read_ref(&self, at: &RefName) -> Result<Vec<u8>, StoreError> {
-                (**self).read_ref(at)
-            }
-        }
-    )*};
-}
-
-delegate!(&S, Box<S>, Arc<S>);

@@ -1,3 +1,12 @@
 //! What keeps a share healthy.
+//!
+//! * [`check`]: is every image whole?
+//! * [`gc`]: what no image needs goes
+//! * [`leases`]: who is at work, so that nothing goes that he needs
+//! * [`names`]: an image gets another name, a name is given up
 
 pub mod check;
+pub mod gc;
+pub mod leases;
+mod mark;
+pub mod names;

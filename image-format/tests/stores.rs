@@ -11,6 +11,7 @@ use image_format::refs;
 use image_format::share::{Share, ShareError};
 use image_format::store::{DirStore, MemoryStore, RefName, Source, Store, StoreError};
 use image_format::upkeep::check::check;
+use image_format::upkeep::names;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -97,11 +98,7 @@ fn same_files_make_the_same_packs_whatever_the_threads_do() {
     let packs = || {
         let store = MemoryStore::new();
         let record = kit::ingest(&store, "pc", &kit::files(1)).unwrap();
-        (
-            record.image,
-            store.list_packs().unwrap(),
-            store.list_indexes().unwrap(),
-        )
+        (record.image, store.list_packs().unwrap())
     };
     assert_eq!(packs(), packs());
 }
@@ -141,7 +138,7 @@ fn ref_that_does_not_follow_the_newest_is_refused() {
             sequence: 2,
         };
         store
-            .put_ref(&next, &refs::encode(&record).unwrap())
+            .put_ref(&next, &refs::encode(&record, None).unwrap())
             .unwrap();
         // It says sequence 1 where 2 stands: somebody put an older one back.
         assert!(matches!(Share::open(store), Err(ShareError::Ref { .. })));
@@ -252,24 +249,92 @@ fn only_an_empty_directory_becomes_a_share_and_other_versions_are_refused() {
     DirStore::open(dir.path()).unwrap();
     let path = dir.path().join("format.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"version\": 0", "\"version\": 1")).unwrap();
-    assert!(
+    for (version, word) in [(0, "capture again"), (2, "newer program")] {
+        let other = format!("\"version\": {version}");
+        fs::write(&path, text.replace("\"version\": 1", &other)).unwrap();
+        let error = DirStore::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
+
+#[test]
+fn unknown_features_are_passed_over_forbid_writing_or_forbid_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = kit::ingest(&DirStore::init(dir.path()).unwrap(), "pc", &kit::files(1)).unwrap();
+    let path = dir.path().join("format.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let feature = |list: &str| {
+        let (from, to) = (format!("\"{list}\": []"), format!("\"{list}\": [\"delta\"]"));
+        fs::write(&path, text.replace(&from, &to)).unwrap();
         DirStore::open(dir.path())
-            .unwrap_err()
-            .to_string()
-            .contains("capture again")
-    );
-    fs::write(
-        &path,
-        text.replace("\"incompatible\": []", "\"incompatible\": [\"delta\"]"),
-    )
-    .unwrap();
-    assert!(
-        DirStore::open(dir.path())
-            .unwrap_err()
-            .to_string()
-            .contains("delta")
-    );
+    };
+    let store = feature("compatible").unwrap();
+    kit::ingest(&store, "pc", &kit::files(2)).unwrap();
+    let store = feature("read_only_compatible").unwrap();
+    let share = Share::open(&store as &dyn Store).unwrap();
+    share.manifest(&record.image).unwrap();
+    let error = kit::ingest(&store, "pc", &kit::files(3)).unwrap_err();
+    assert!(error.to_string().contains("delta"), "{error}");
+    let at = RefName {
+        name: "pc".into(),
+        sequence: 1,
+    };
+    assert!(matches!(store.delete_ref(&at), Err(StoreError::ReadOnly { .. })));
+    let error = feature("incompatible").unwrap_err().to_string();
+    assert!(error.contains("delta"), "{error}");
+}
+
+#[test]
+fn deleted_sequence_is_never_given_again_and_readers_do_not_mind() {
+    every_store(|store| {
+        for version in 1..=3 {
+            kit::ingest(store, "pc", &kit::files(version)).unwrap();
+        }
+        let mut share = Share::open(store).unwrap();
+        let newest = names::chosen(&share, "pc@3", false).unwrap();
+        names::delete(store, &newest).unwrap();
+        share.refresh().unwrap();
+        let left: Vec<u64> = share.history("pc").iter().map(|record| record.sequence).collect();
+        assert_eq!(left, [1, 2]);
+        assert_eq!(kit::ingest(store, "pc", &kit::files(4)).unwrap().sequence, 4);
+        share.refresh().unwrap();
+        assert!(names::chosen(&share, "pc", false).is_err());
+        assert!(names::chosen(&share, "pc@3", false).is_err());
+        names::delete(store, &names::chosen(&share, "pc", true).unwrap()).unwrap();
+        share.refresh().unwrap();
+        assert!(share.images().is_empty());
+        assert_eq!(kit::ingest(store, "pc", &kit::files(1)).unwrap().sequence, 5);
+        assert_eq!(store.list_deleted_refs().unwrap().len(), 1);
+        store.tidy_refs().unwrap();
+        assert!(store.list_deleted_refs().unwrap().is_empty());
+        Share::open(store).unwrap();
+    });
+}
+
+#[test]
+fn newest_ref_that_vanished_without_a_mark_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::init(dir.path()).unwrap();
+    kit::ingest(&store, "pc", &kit::files(1)).unwrap();
+    kit::ingest(&store, "pc", &kit::files(2)).unwrap();
+    let mut share = Share::open(&store).unwrap();
+    fs::remove_file(dir.path().join(format!("refs/pc/{:020}.json", 2))).unwrap();
+    assert!(matches!(share.refresh(), Err(ShareError::Ref { .. })));
+}
+
+#[test]
+fn image_gets_one_more_name_and_keeps_those_it_has() {
+    every_store(|store| {
+        let record = kit::ingest(store, "pc", &kit::files(1)).unwrap();
+        let tagged = names::tag(&store, "pc@1", "golden", None).unwrap();
+        assert_eq!((tagged.image, tagged.sequence), (record.image, 1));
+        let share = Share::open(store).unwrap();
+        assert_eq!(share.find("golden").unwrap(), tagged);
+        assert_eq!(share.find("pc").unwrap(), record);
+        assert!(names::tag(&store, "none", "x", None).is_err());
+        assert!(names::tag(&store, "pc", " x", None).is_err());
+        assert!(store.list_leases().unwrap().is_empty());
+    });
 }
 
 #[test]

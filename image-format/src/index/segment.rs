@@ -22,11 +22,11 @@ use crate::store::BlockPlace;
 const MAGIC: [u8; 8] = *b"mimeoidx";
 const VERSION: u32 = 1;
 /// magic 8, version 4, features 12, generation 8, hash of the rest 32, then
-/// packs 4, blocks 4, bases 4, chunks 4, reserved 16.
+/// packs 4, blocks 4, bases 4, chunks 4, salt 8, reserved 8.
 const HEADER: usize = 96;
 /// The hash covers everything from here on.
 const HASHED: usize = 64;
-const RESERVED: [u8; 16] = [0; 16];
+const RESERVED: [u8; 8] = [0; 8];
 const PACK_ROW: usize = 32;
 /// pack row 4, stored 4, offset 8, raw 4, end of its bases 4, id 32.
 const BLOCK_ROW: usize = 56;
@@ -127,7 +127,8 @@ impl Segment {
         let hash = fields.array::<32>()?;
         let (packs, blocks) = (fields.u32()?, fields.u32()?);
         let (bases, chunks) = (fields.u32()?, fields.u32()?);
-        let reserved = fields.array::<16>()?;
+        let _salt = fields.u64()?;
+        let reserved = fields.array::<8>()?;
         expect("reserved", RESERVED.escape_ascii(), reserved.escape_ascii())?;
         let body = bytes.len().saturating_sub(HEADER) as u64;
         let wanted = u64::from(packs) * PACK_ROW as u64
@@ -171,12 +172,38 @@ impl Segment {
 
     /// Where a chunk is.
     pub fn find(&self, id: &ChunkId) -> Option<(BlockPlace, ChunkInBlock)> {
-        self.find_in(id, |_| true)
+        let (chunk, block) = self.chunk(self.rows_of(id).next()?)?;
+        Some((self.place(block)?, chunk))
     }
 
-    /// Where a chunk is in a block without bases, from which it can itself be a base.
-    pub fn find_plain(&self, id: &ChunkId) -> Option<(BlockPlace, ChunkInBlock)> {
-        self.find_in(id, |block| self.bases_of(block).is_empty())
+    /// The rows of a chunk: several when several blocks hold it.
+    pub fn rows_of(&self, id: &ChunkId) -> impl Iterator<Item = u32> {
+        let (low, end) = self.first_row_of(id).unwrap_or_default();
+        let is_its = |row: &u32| self.chunk(*row).is_some_and(|(chunk, _)| chunk.id == *id);
+        (low..end).take_while(is_its)
+    }
+
+    /// The first row that is not before `id`, and the end of its bucket.
+    fn first_row_of(&self, id: &ChunkId) -> Option<(u32, u32)> {
+        if !self.sieve.may_hold(id) {
+            return None;
+        }
+        let prefix = id.as_bytes().first().copied().map(u32::from)?;
+        let mut low = match prefix {
+            0 => 0,
+            _ => self.fan_end(prefix - 1)?,
+        };
+        let end = self.fan_end(prefix)?;
+        let mut high = end;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.chunk(middle)?.0.id < *id {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Some((low, end))
     }
 
     /// The bases of a block; `None` when the segment does not know it.
@@ -194,34 +221,33 @@ impl Segment {
         (self.place(low)? == *place).then(|| self.bases_of(low))
     }
 
-    fn find_in(
-        &self,
-        id: &ChunkId,
-        accept: impl Fn(u32) -> bool,
-    ) -> Option<(BlockPlace, ChunkInBlock)> {
-        if !self.sieve.may_hold(id) {
-            return None;
-        }
-        let prefix = id.as_bytes().first().copied().map(u32::from)?;
-        let mut low = if prefix == 0 {
-            0
-        } else {
-            self.fan_end(prefix - 1)?
-        };
-        let end = self.fan_end(prefix)?;
-        let mut high = end;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.chunk(middle)?.0.id < *id {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let (chunk, block) = (low..end)
-            .map_while(|row| self.chunk(row).filter(|(chunk, _)| chunk.id == *id))
-            .find(|(_, block)| accept(*block))?;
-        Some((self.place(block)?, chunk))
+    /// The packs of its blocks, ascending.
+    pub fn packs(&self) -> impl ExactSizeIterator<Item = PackId> {
+        (0..self.packs).map(|row| {
+            let bytes = self.row(HEADER as u64, PACK_ROW, row);
+            PackId::new(
+                bytes
+                    .and_then(|mut row| row.array().ok())
+                    .unwrap_or_default(),
+            )
+        })
+    }
+
+    /// How many blocks it has.
+    pub fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    /// A chunk row and the row of its block.
+    pub fn chunk_row(&self, row: u32) -> Option<(ChunkInBlock, u32)> {
+        self.chunk(row)
+    }
+
+    /// A block row and the row of its pack.
+    pub fn block_row(&self, row: u32) -> Option<(BlockPlace, u32)> {
+        let place = self.place(row)?;
+        let pack = self.row(self.blocks_start(), BLOCK_ROW, row)?.u32().ok()?;
+        Some((place, pack))
     }
 
     /// All blocks in pack order with their chunks in block order.
@@ -269,7 +295,8 @@ impl Segment {
         fields.u32().ok()
     }
 
-    fn bases_of(&self, block: u32) -> Vec<ChunkRef> {
+    /// The bases of a block row.
+    pub(crate) fn bases_of(&self, block: u32) -> Vec<ChunkRef> {
         let start = block
             .checked_sub(1)
             .map_or(Some(0), |before| self.bases_end(before));

@@ -4,50 +4,53 @@
 //! format.json              which version, which features
 //! packs/ab/<id>.pack       index/<id>.idx       manifests/<id>.man
 //! refs/<name>/<sequence>.json                   incoming/ (files being written)
+//! trash/<run>-<kind>-<id>                       leases/<lease>.json
 //! ```
 //! A file is written under `incoming`, synced, given its name, and the
 //! directory is synced: it appears whole or not at all. Nothing is ever
 //! renamed over something else, and no lock is held.
 
 mod files;
+mod format;
 mod map;
+mod refs;
+mod trash;
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
-use self::files::{Files, read, read_range};
-use super::memory::{check_follows, check_manifest, check_name};
-use super::{BlockPlace, RefName, Source, Store, StoreError};
+use self::files::{Files, read, read_part};
+use self::refs::Refs;
+use self::trash::TrashCan;
+use super::memory::{check_manifest, check_name};
+use super::{
+    BlockPlace, LeaseId, Object, PackFacts, RefName, Run, Source, Store, StoreError, Trashed,
+};
+use crate::block::MAX_STORED;
 use crate::ids::{ImageId, PackId, SegmentId};
 use crate::index::SegmentBytes;
-use crate::refs::{MAX_REF, name_from_file, name_to_file};
+use crate::refs::MAX_REF;
 use crate::{index, manifest, pack};
 
-const FORMAT: &str = "format.json";
-const FORMAT_WORD: &str = "mimeo share";
-const VERSION: u32 = 0;
-const EXPECTED: &str = "a mimeo share of version 0";
-const FOLDERS: [&str; 5] = ["packs", "index", "manifests", "refs", "incoming"];
-/// `format.json` is a few lines.
-const MAX_FORMAT: u64 = 64 << 10;
-
-/// What `format.json` says. A reader refuses incompatible features it does not
-/// know, and writes nothing when a read-only-compatible one is unknown.
-#[derive(Debug, Serialize, Deserialize)]
-struct Format {
-    format: String,
-    version: u32,
-    compatible: Vec<String>,
-    read_only_compatible: Vec<String>,
-    incompatible: Vec<String>,
-}
+const FOLDERS: [&str; 7] = [
+    "packs",
+    "index",
+    "manifests",
+    "refs",
+    "incoming",
+    "trash",
+    "leases",
+];
 
 /// A store in a directory of a local or mounted file system.
 #[derive(Debug)]
 pub struct DirStore {
     root: PathBuf,
     files: Files,
+    refs: Refs,
+    trash: TrashCan,
+    /// The feature that forbids this program to write.
+    read_only: Option<String>,
 }
 
 impl DirStore {
@@ -68,73 +71,42 @@ impl DirStore {
         for folder in FOLDERS {
             files::make_dir(&dir.join(folder))?;
         }
-        let format = Format {
-            format: FORMAT_WORD.to_owned(),
-            version: VERSION,
-            compatible: Vec::new(),
-            read_only_compatible: Vec::new(),
-            incompatible: Vec::new(),
-        };
-        let path = dir.join(FORMAT);
-        let mut text = serde_json::to_vec_pretty(&format).map_err(|error| StoreError::Io {
-            doing: "writing",
-            path: path.clone(),
-            source: error.into(),
-        })?;
-        text.push(b'\n');
-        let files = Files::new(dir.join("incoming"));
-        files.put(&path, &text)?;
-        Ok(Self {
-            root: dir.to_owned(),
-            files,
-        })
+        let store = Self::at(dir, None);
+        format::write(dir, &store.files)?;
+        Ok(store)
     }
 
     /// Opens a share.
     ///
     /// # Errors
-    /// It is none, or one of another version.
+    /// It is none, one of another version, or has features this program must know.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join(FORMAT);
-        let refuse = |found: String| StoreError::Format {
-            path: dir.to_owned(),
-            expected: EXPECTED,
-            found,
-        };
-        let text = match read("share", &path, MAX_FORMAT) {
-            Ok(text) => text,
-            Err(StoreError::Missing { .. }) => {
-                return Err(refuse(format!(
-                    "no {FORMAT}; `mimeo share init` makes a share"
-                )));
-            }
-            Err(error) => return Err(error),
-        };
-        let format: Format =
-            serde_json::from_slice(&text).map_err(|error| refuse(format!("{FORMAT}: {error}")))?;
-        if format.format != FORMAT_WORD {
-            return Err(refuse(format!("{:?}", format.format)));
+        let store = Self::at(dir, format::check(dir)?);
+        if store.read_only.is_none() {
+            store.files.forget_abandoned();
         }
-        if format.version != VERSION {
-            return Err(refuse(format!(
-                "version {}: capture again with this program",
-                format.version
-            )));
-        }
-        if let Some(feature) = format
-            .incompatible
-            .iter()
-            .chain(&format.read_only_compatible)
-            .next()
-        {
-            return Err(refuse(format!("feature {feature:?}: use a newer program")));
-        }
-        let files = Files::new(dir.join("incoming"));
-        files.forget_abandoned();
-        Ok(Self {
+        Ok(store)
+    }
+
+    fn at(dir: &Path, read_only: Option<String>) -> Self {
+        Self {
             root: dir.to_owned(),
-            files,
-        })
+            files: Files::new(dir.join("incoming")),
+            refs: Refs::new(dir.join("refs")),
+            trash: TrashCan::new(dir),
+            read_only,
+        }
+    }
+
+    /// Who writes, or takes away, asks here.
+    fn writable(&self) -> Result<&Files, StoreError> {
+        match &self.read_only {
+            None => Ok(&self.files),
+            Some(feature) => Err(StoreError::ReadOnly {
+                path: self.root.clone(),
+                feature: feature.clone(),
+            }),
+        }
     }
 
     fn pack_path(&self, id: &PackId) -> PathBuf {
@@ -153,19 +125,41 @@ impl DirStore {
         self.root.join("manifests").join(format!("{id}.man"))
     }
 
-    fn ref_path(&self, at: &RefName) -> PathBuf {
-        self.root
-            .join("refs")
-            .join(name_to_file(&at.name))
-            .join(format!("{:020}.json", at.sequence))
+    fn home(&self, object: &Object) -> PathBuf {
+        match object {
+            Object::Pack(id) => self.pack_path(id),
+            Object::Manifest(id) => self.manifest_path(id),
+        }
     }
 
-    fn sequences(&self, file: &str) -> Result<Vec<u64>, StoreError> {
-        let names = files::names_if_any(&self.root.join("refs").join(file))?;
-        Ok(names
-            .iter()
-            .filter_map(|name| name.strip_suffix(".json")?.parse().ok())
-            .collect())
+    /// Reads it at home, else in the trash, else at home again: it may have
+    /// been restored while the trash was searched.
+    fn read_anywhere<T>(
+        &self,
+        object: &Object,
+        read: impl Fn(&Path) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let home = self.home(object);
+        match read(&home) {
+            Err(StoreError::Missing { .. }) => {}
+            other => return other,
+        }
+        if let Some(path) = self.trash.find(object)? {
+            match read(&path) {
+                Err(StoreError::Missing { .. }) => {}
+                other => return other,
+            }
+        }
+        read(&home)
+    }
+
+    fn read_pack_bytes(
+        &self,
+        id: &PackId,
+        offset: u64,
+        length: u32,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_anywhere(&Object::Pack(*id), |path| read_part(path, offset, length))
     }
 }
 
@@ -179,16 +173,22 @@ fn listed<T: std::str::FromStr>(dir: &Path, suffix: &str) -> Result<Vec<T>, Stor
 
 impl Source for DirStore {
     fn block(&self, place: &BlockPlace) -> Result<Vec<u8>, StoreError> {
-        read_range(&self.pack_path(&place.pack), place)
+        let range = StoreError::Range { place: *place };
+        if place.stored > MAX_STORED {
+            return Err(range);
+        }
+        self.read_pack_bytes(&place.pack, place.offset, place.stored)?
+            .ok_or(range)
     }
 }
 
 impl Store for DirStore {
     fn put_pack(&self, id: &PackId, bytes: &[u8]) -> Result<(), StoreError> {
         check_name("pack", id, &PackId::of(bytes))?;
+        let files = self.writable()?;
         let path = self.pack_path(id);
         path.parent().map_or(Ok(()), files::make_dir)?;
-        self.files.put(&path, bytes)
+        files.put(&path, bytes)
     }
 
     fn list_packs(&self) -> Result<Vec<PackId>, StoreError> {
@@ -204,12 +204,14 @@ impl Store for DirStore {
     }
 
     fn read_pack(&self, id: &PackId) -> Result<Vec<u8>, StoreError> {
-        read("pack", &self.pack_path(id), pack::MAX_PACK)
+        self.read_anywhere(&Object::Pack(*id), |path| {
+            read("pack", path, pack::MAX_PACK)
+        })
     }
 
     fn put_index(&self, id: &SegmentId, bytes: &[u8]) -> Result<(), StoreError> {
         check_name("index segment", id, &SegmentId::of(bytes))?;
-        self.files.put(&self.index_path(id), bytes)
+        self.writable()?.put(&self.index_path(id), bytes)
     }
 
     fn list_indexes(&self) -> Result<Vec<SegmentId>, StoreError> {
@@ -229,7 +231,7 @@ impl Store for DirStore {
 
     fn put_manifest(&self, id: &ImageId, bytes: &[u8]) -> Result<(), StoreError> {
         check_manifest(id, bytes)?;
-        self.files.put(&self.manifest_path(id), bytes)
+        self.writable()?.put(&self.manifest_path(id), bytes)
     }
 
     fn list_manifests(&self) -> Result<Vec<ImageId>, StoreError> {
@@ -237,41 +239,134 @@ impl Store for DirStore {
     }
 
     fn read_manifest(&self, id: &ImageId) -> Result<Vec<u8>, StoreError> {
-        read("manifest", &self.manifest_path(id), manifest::MAX_ROOT)
+        self.read_anywhere(&Object::Manifest(*id), |path| {
+            read("manifest", path, manifest::MAX_ROOT)
+        })
     }
 
     fn put_ref(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
-        let newest = self.sequences(&name_to_file(&at.name))?.into_iter().max();
-        check_follows(at, newest)?;
-        let path = self.ref_path(at);
-        path.parent().map_or(Ok(()), files::make_dir)?;
-        if self.files.put_new(&path, bytes)? {
-            Ok(())
-        } else {
-            Err(StoreError::Conflict {
-                at: at.clone(),
-                newest: at.sequence,
-            })
-        }
+        self.refs.put(self.writable()?, at, bytes)
     }
 
     fn list_refs(&self) -> Result<Vec<RefName>, StoreError> {
-        let mut refs = Vec::new();
-        for file in files::names(&self.root.join("refs"))? {
-            let Some(name) = name_from_file(&file) else {
-                continue;
-            };
-            let sequences = self.sequences(&file)?;
-            refs.extend(sequences.into_iter().map(|sequence| RefName {
-                name: name.clone(),
-                sequence,
-            }));
-        }
-        refs.sort();
-        Ok(refs)
+        self.refs.list()
     }
 
     fn read_ref(&self, at: &RefName) -> Result<Vec<u8>, StoreError> {
-        read("ref", &self.ref_path(at), MAX_REF)
+        read("ref", &self.refs.path(at), MAX_REF)
+    }
+
+    fn delete_ref(&self, at: &RefName) -> Result<(), StoreError> {
+        self.refs.delete(self.writable()?, at)
+    }
+
+    fn list_deleted_refs(&self) -> Result<Vec<RefName>, StoreError> {
+        self.refs.deleted()
+    }
+
+    fn tidy_refs(&self) -> Result<(), StoreError> {
+        self.writable()?;
+        self.refs.tidy()
+    }
+
+    fn pack_facts(&self, id: &PackId) -> Result<PackFacts, StoreError> {
+        self.read_anywhere(&Object::Pack(*id), |path| files::facts("pack", path))
+    }
+
+    fn read_pack_part(
+        &self,
+        id: &PackId,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, StoreError> {
+        let bytes = match u64::from(length) <= pack::MAX_PACK {
+            true => self.read_pack_bytes(id, offset, length)?,
+            false => None,
+        };
+        bytes.ok_or_else(|| StoreError::Short {
+            pack: *id,
+            offset,
+            length,
+        })
+    }
+
+    fn remove_index(&self, id: &SegmentId) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.trash.take_away(&self.index_path(id))
+    }
+
+    fn condemn(&self, what: &Trashed) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.trash.condemn(&self.home(&what.object), what)
+    }
+
+    fn restore(&self, what: &Trashed) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.trash.restore(&self.home(&what.object), what)
+    }
+
+    fn destroy(&self, what: &Trashed) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.trash.destroy(what)
+    }
+
+    fn adopt(&self, what: &Trashed, ours: &Trashed) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.trash.condemn(&self.trash.path(what), ours)
+    }
+
+    fn list_trash(&self) -> Result<Vec<Trashed>, StoreError> {
+        self.trash.list()
+    }
+
+    fn trash_length(&self, what: &Trashed) -> Result<u64, StoreError> {
+        files::facts("trash", &self.trash.path(what)).map(|facts| facts.length)
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        self.trash.settle()
+    }
+
+    fn put_seal(&self, run: &Run, bytes: &[u8]) -> Result<(), StoreError> {
+        self.trash.put_seal(self.writable()?, run, bytes)
+    }
+
+    fn list_seals(&self) -> Result<Vec<Run>, StoreError> {
+        self.trash.seals()
+    }
+
+    fn read_seal(&self, run: &Run) -> Result<Vec<u8>, StoreError> {
+        self.trash.read_seal(run)
+    }
+
+    fn remove_seal(&self, run: &Run) -> Result<bool, StoreError> {
+        self.writable()?;
+        self.trash.remove_seal(run)
+    }
+
+    fn put_lease(&self, id: &LeaseId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.trash.put_lease(self.writable()?, id, bytes)
+    }
+
+    fn list_leases(&self) -> Result<Vec<LeaseId>, StoreError> {
+        self.trash.leases()
+    }
+
+    fn read_lease(&self, id: &LeaseId) -> Result<Vec<u8>, StoreError> {
+        self.trash.read_lease(id)
+    }
+
+    fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError> {
+        self.trash.remove_lease(id)
+    }
+
+    fn now(&self) -> u64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    }
+
+    fn owner(&self) -> String {
+        files::owner()
     }
 }

@@ -1,11 +1,16 @@
 //! A store in memory, with the faults a test asks for.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod checks;
+mod kept;
+mod store;
 
-use super::{BlockPlace, RefName, Source, Store, StoreError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(super) use checks::{check_follows, check_manifest, check_name};
+use kept::Kept;
+
+use super::StoreError;
 use crate::ids::{ImageId, PackId, SegmentId};
-use crate::manifest;
 
 /// Where a simulation stops: that operation fails, and every one after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,21 +21,21 @@ pub enum Fault {
     After(u64),
 }
 
-/// What is kept; counting starts at 0 with the store's first operation.
-#[derive(Debug, Default, Clone)]
-struct Kept {
-    packs: BTreeMap<PackId, Vec<u8>>,
-    indexes: BTreeMap<SegmentId, Vec<u8>>,
-    manifests: BTreeMap<ImageId, Vec<u8>>,
-    refs: BTreeMap<RefName, Vec<u8>>,
-    operations: u64,
-    fault: Option<Fault>,
-}
+/// Called before every operation, on the thread that asks for it: a simulation
+/// decides here whose turn it is.
+pub type Gate = Arc<dyn Fn() + Send + Sync>;
 
 /// A store that lives as long as the process.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryStore {
     kept: Mutex<Kept>,
+    gate: Mutex<Option<Gate>>,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MemoryStore({} operations)", self.operations())
+    }
 }
 
 impl MemoryStore {
@@ -53,23 +58,76 @@ impl MemoryStore {
 
     /// What is found after a crash: all that was kept, no fault.
     pub fn restarted(&self) -> Self {
-        let kept = Kept {
-            operations: 0,
-            fault: None,
-            ..self.kept().clone()
-        };
+        self.crashed(|_| true)
+    }
+
+    /// What is found after a crash when of all that was taken away and not yet
+    /// durable only that took effect which `survives` says, by its number.
+    pub fn crashed(&self, survives: impl Fn(usize) -> bool) -> Self {
+        let mut kept = self.kept().clone();
+        let unsettled = std::mem::take(&mut kept.unsettled);
+        for (number, undo) in unsettled.into_iter().enumerate().rev() {
+            if !survives(number) {
+                kept.undo(undo);
+            }
+        }
+        kept.operations = 0;
+        kept.fault = None;
         Self {
             kept: Mutex::new(kept),
+            gate: Mutex::default(),
         }
+    }
+
+    /// From now on `gate` is asked before every operation.
+    pub fn set_gate(&self, gate: Option<Gate>) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = gate;
+    }
+
+    /// How many things were taken away and are not durable yet.
+    pub fn unsettled(&self) -> usize {
+        self.kept().unsettled.len()
+    }
+
+    /// Lets time pass on the store's clock, which stands still otherwise.
+    pub fn advance(&self, seconds: u64) {
+        let mut kept = self.kept();
+        kept.now = kept.now.saturating_add(seconds);
+    }
+
+    /// So many bytes of new files fit; what does not is refused as a full disk does.
+    pub fn set_room(&self, room: Option<u64>) {
+        self.kept().room = room;
     }
 
     /// Damages a pack as a bad medium would: flips one bit of the byte at
     /// `offset`. Says whether there was such a byte.
     pub fn flip_bit(&self, pack: &PackId, offset: u64, bit: u32) -> bool {
+        self.damage(pack, |bytes| {
+            let byte = usize::try_from(offset).ok().and_then(|at| bytes.get_mut(at));
+            byte.map(|byte| *byte ^= 1_u8.rotate_left(bit)).is_some()
+        })
+    }
+
+    /// Damages a pack in any way. Says what `harm` says, and no when there is none.
+    pub fn damage(&self, pack: &PackId, harm: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let mut kept = self.kept();
         let bytes = kept.packs.get_mut(pack);
-        let byte = bytes.and_then(|bytes| bytes.get_mut(usize::try_from(offset).ok()?));
-        byte.map(|byte| *byte ^= 1_u8.rotate_left(bit)).is_some()
+        bytes.is_some_and(|bytes| harm(Arc::make_mut(bytes)))
+    }
+
+    /// Damages an index segment in any way, as [`Self::damage`] does a pack.
+    pub fn damage_index(&self, id: &SegmentId, harm: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let mut kept = self.kept();
+        let bytes = kept.indexes.get_mut(id);
+        bytes.is_some_and(|bytes| harm(Arc::make_mut(bytes)))
+    }
+
+    /// Damages a manifest in any way, as [`Self::damage`] does a pack.
+    pub fn damage_manifest(&self, id: &ImageId, harm: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let mut kept = self.kept();
+        let bytes = kept.manifests.get_mut(id);
+        bytes.is_some_and(|bytes| harm(Arc::make_mut(bytes)))
     }
 
     /// Loses a pack. Says whether it was there.
@@ -86,6 +144,10 @@ impl MemoryStore {
         &self,
         act: impl FnOnce(&mut Kept) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(gate) = gate {
+            gate();
+        }
         let mut kept = self.kept();
         let operation = kept.operations;
         kept.operations += 1;
@@ -103,142 +165,5 @@ impl MemoryStore {
             Some(Fault::After(at)) if operation == at => Err(StoreError::Stopped { operation }),
             _ => result,
         }
-    }
-}
-
-/// Refuses bytes whose hash is not the name they were given.
-pub(super) fn check_name<T: PartialEq + ToString>(
-    what: &'static str,
-    name: &T,
-    found: &T,
-) -> Result<(), StoreError> {
-    if name == found {
-        return Ok(());
-    }
-    let reason = format!("its bytes hash to {}", found.to_string());
-    Err(StoreError::Refused {
-        what,
-        name: name.to_string(),
-        reason,
-    })
-}
-
-/// Refuses a manifest whose root hashes to another id.
-pub(super) fn check_manifest(id: &ImageId, bytes: &[u8]) -> Result<(), StoreError> {
-    let refused = |reason: String| StoreError::Refused {
-        what: "manifest",
-        name: id.to_string(),
-        reason,
-    };
-    let found = manifest::root_id(bytes).map_err(|error| refused(error.to_string()))?;
-    check_name("manifest", id, &found)
-}
-
-/// Refuses a sequence that does not follow the newest one.
-pub(super) fn check_follows(at: &RefName, newest: Option<u64>) -> Result<(), StoreError> {
-    let newest = newest.unwrap_or(0);
-    if newest.checked_add(1) == Some(at.sequence) {
-        Ok(())
-    } else {
-        Err(StoreError::Conflict {
-            at: at.clone(),
-            newest,
-        })
-    }
-}
-
-fn get<K: Ord + ToString>(
-    what: &'static str,
-    map: &BTreeMap<K, Vec<u8>>,
-    key: &K,
-) -> Result<Vec<u8>, StoreError> {
-    map.get(key).cloned().ok_or_else(|| StoreError::Missing {
-        what,
-        name: key.to_string(),
-    })
-}
-
-impl Source for MemoryStore {
-    fn block(&self, place: &BlockPlace) -> Result<Vec<u8>, StoreError> {
-        self.operate(|kept| {
-            let missing = || StoreError::Missing {
-                what: "pack",
-                name: place.pack.to_string(),
-            };
-            let pack = kept.packs.get(&place.pack).ok_or_else(missing)?;
-            let start = usize::try_from(place.offset).ok();
-            let range =
-                start.and_then(|start| pack.get(start..start.checked_add(place.stored as usize)?));
-            range
-                .map(<[u8]>::to_vec)
-                .ok_or(StoreError::Range { place: *place })
-        })
-    }
-}
-
-impl Store for MemoryStore {
-    fn put_pack(&self, id: &PackId, bytes: &[u8]) -> Result<(), StoreError> {
-        check_name("pack", id, &PackId::of(bytes))?;
-        self.operate(|kept| {
-            kept.packs.entry(*id).or_insert_with(|| bytes.to_vec());
-            Ok(())
-        })
-    }
-
-    fn list_packs(&self) -> Result<Vec<PackId>, StoreError> {
-        self.operate(|kept| Ok(kept.packs.keys().copied().collect()))
-    }
-
-    fn read_pack(&self, id: &PackId) -> Result<Vec<u8>, StoreError> {
-        self.operate(|kept| get("pack", &kept.packs, id))
-    }
-
-    fn put_index(&self, id: &SegmentId, bytes: &[u8]) -> Result<(), StoreError> {
-        check_name("index segment", id, &SegmentId::of(bytes))?;
-        self.operate(|kept| {
-            kept.indexes.entry(*id).or_insert_with(|| bytes.to_vec());
-            Ok(())
-        })
-    }
-
-    fn list_indexes(&self) -> Result<Vec<SegmentId>, StoreError> {
-        self.operate(|kept| Ok(kept.indexes.keys().copied().collect()))
-    }
-
-    fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
-        self.operate(|kept| get("index segment", &kept.indexes, id))
-    }
-
-    fn put_manifest(&self, id: &ImageId, bytes: &[u8]) -> Result<(), StoreError> {
-        check_manifest(id, bytes)?;
-        self.operate(|kept| {
-            kept.manifests.entry(*id).or_insert_with(|| bytes.to_vec());
-            Ok(())
-        })
-    }
-
-    fn list_manifests(&self) -> Result<Vec<ImageId>, StoreError> {
-        self.operate(|kept| Ok(kept.manifests.keys().copied().collect()))
-    }
-
-    fn read_manifest(&self, id: &ImageId) -> Result<Vec<u8>, StoreError> {
-        self.operate(|kept| get("manifest", &kept.manifests, id))
-    }
-
-    fn put_ref(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
-        self.operate(|kept| {
-            let same = kept.refs.keys().filter(|known| known.name == at.name);
-            check_follows(at, same.map(|known| known.sequence).max())?;
-            kept.refs.insert(at.clone(), bytes.to_vec());
-            Ok(())
-        })
-    }
-
-    fn list_refs(&self) -> Result<Vec<RefName>, StoreError> {
-        self.operate(|kept| Ok(kept.refs.keys().cloned().collect()))
-    }
-
-    fn read_ref(&self, at: &RefName) -> Result<Vec<u8>, StoreError> {
-        self.operate(|kept| get("ref", &kept.refs, at))
     }
 }

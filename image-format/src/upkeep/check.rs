@@ -121,8 +121,8 @@ fn images<S: Store + ?Sized>(
     let mut images: BTreeMap<ImageId, Vec<RefName>> = BTreeMap::new();
     for at in store.list_refs()? {
         report.refs += 1;
-        match read_ref(store, &at) {
-            Ok(record) => images.entry(record.image).or_default().push(at),
+        match read_ref(store, &at, None) {
+            Ok(read) => images.entry(read.record.image).or_default().push(at),
             Err(error) => report.findings.push(Finding {
                 images: vec![at],
                 what: chain(&error),

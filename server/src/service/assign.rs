@@ -154,6 +154,7 @@ mod tests {
             system: None,
             logical_size: 0,
             entries: 0,
+            profile: None,
             source: None,
             witnesses: None,
         };

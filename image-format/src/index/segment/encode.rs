@@ -24,6 +24,19 @@ impl Segment {
     /// # Errors
     /// As [`Segment::encode`].
     pub fn encode_generation(jobs: &[BlockJob], generation: u64) -> Result<Vec<u8>, SegmentError> {
+        Self::encode_salted(jobs, generation, 0)
+    }
+
+    /// The same for a share: `salt` makes it unlike any other, so that nobody
+    /// removes this one when he removes an older one of these rows.
+    ///
+    /// # Errors
+    /// As [`Segment::encode`].
+    pub fn encode_salted(
+        jobs: &[BlockJob],
+        generation: u64,
+        salt: u64,
+    ) -> Result<Vec<u8>, SegmentError> {
         let mut jobs: Vec<&BlockJob> = jobs.iter().collect();
         jobs.sort_by_key(|job| (job.place.pack, job.place.offset));
         let packs: BTreeMap<PackId, ()> = jobs.iter().map(|job| (job.place.pack, ())).collect();
@@ -46,6 +59,7 @@ impl Segment {
         counts
             .iter()
             .for_each(|count| body.extend(count.to_le_bytes()));
+        body.extend(salt.to_le_bytes());
         body.extend(RESERVED);
         numbers.keys().for_each(|pack| body.extend(pack.as_bytes()));
         block_rows(&mut body, &jobs, &numbers);

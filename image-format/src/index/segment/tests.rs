@@ -68,6 +68,15 @@ fn same_jobs_in_any_order_are_the_same_bytes() {
 }
 
 #[test]
+fn salt_makes_a_segment_unlike_any_other_and_changes_nothing_else() {
+    let plain = Segment::encode(&jobs(2)).unwrap();
+    let salted = Segment::encode_salted(&jobs(2), 0, 7).unwrap();
+    assert_ne!(plain, salted);
+    let jobs_of = |bytes: Vec<u8>| Segment::decode(bytes).unwrap().jobs();
+    assert_eq!(jobs_of(plain), jobs_of(salted));
+}
+
+#[test]
 fn segment_cut_anywhere_is_refused() {
     let bytes = Segment::encode(&jobs(1)).unwrap();
     for length in 0..bytes.len() {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::block::MAX_STORED;
-use crate::store::{BlockPlace, StoreError};
+use crate::store::{PackFacts, StoreError};
 
 /// A file somebody still writes is younger than this.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -29,10 +28,7 @@ impl Files {
 
     /// Writes a file whose name is made of its content: there already is good.
     pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-        if path
-            .try_exists()
-            .map_err(|source| failed("looking for", path, source))?
-        {
+        if exists(path)? {
             return sync_parent(path);
         }
         self.put_new(path, bytes).map(|_| ())
@@ -121,13 +117,18 @@ pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn sync_parent(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_parent(path: &Path) -> Result<(), StoreError> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let synced = File::open(parent).and_then(|dir| dir.sync_all());
-    synced.map_err(|source| failed("syncing", parent, source))
+    sync_dir(parent)
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    let synced = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| failed("syncing", dir, source))
 }
 
 /// The names in a directory, sorted; names that are not UTF-8 are not ours.
@@ -170,23 +171,84 @@ pub(super) fn read(what: &'static str, path: &Path, limit: u64) -> Result<Vec<u8
     Ok(bytes)
 }
 
-/// The bytes of one block.
-pub(super) fn read_range(path: &Path, place: &BlockPlace) -> Result<Vec<u8>, StoreError> {
-    if place.stored > MAX_STORED {
-        return Err(StoreError::Range { place: *place });
-    }
+/// `length` bytes from `offset` of a pack; `None` where it ends before.
+pub(super) fn read_part(
+    path: &Path,
+    offset: u64,
+    length: u32,
+) -> Result<Option<Vec<u8>>, StoreError> {
     let mut file = open("pack", path)?;
-    let mut bytes = vec![0; place.stored as usize];
+    let mut bytes = vec![0; length as usize];
     let result = file
-        .seek(SeekFrom::Start(place.offset))
+        .seek(SeekFrom::Start(offset))
         .and_then(|_| file.read_exact(&mut bytes));
     match result {
-        Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Err(StoreError::Range { place: *place })
-        }
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
         Err(source) => Err(failed("reading", path, source)),
     }
+}
+
+/// Length and time of a file.
+pub(super) fn facts(what: &'static str, path: &Path) -> Result<PackFacts, StoreError> {
+    let file = open(what, path)?;
+    let metadata = file
+        .metadata()
+        .map_err(|source| failed("looking at", path, source))?;
+    let written = metadata.modified().ok();
+    let since = written.and_then(|written| written.duration_since(SystemTime::UNIX_EPOCH).ok());
+    Ok(PackFacts {
+        length: metadata.len(),
+        written: since.map(|since| since.as_secs()),
+    })
+}
+
+/// Whether there is a file of this name.
+pub(super) fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists()
+        .map_err(|source| failed("looking for", path, source))
+}
+
+/// Removes a file; says whether there was one.
+pub(super) fn remove(path: &Path) -> Result<bool, StoreError> {
+    there(fs::remove_file(path), "removing", path)
+}
+
+/// Moves a file to a name nobody else gives; says whether there was one.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    there(fs::rename(from, to), "moving", from)
+}
+
+/// Gives a file a second name, unless something has it already; says whether
+/// the file was there.
+pub(super) fn link(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    there(give_name(from, to).map(drop), "restoring", from)
+}
+
+/// Writes over a file of the same length; says whether there was one.
+pub(super) fn overwrite(path: &Path, bytes: &[u8]) -> Result<bool, StoreError> {
+    let written = OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    there(written, "writing", path)
+}
+
+fn there(done: io::Result<()>, doing: &'static str, path: &Path) -> Result<bool, StoreError> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(failed(doing, path, source)),
+    }
+}
+
+/// Host and process, as far as they can be told.
+pub(super) fn owner() -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .unwrap_or_else(|| "unknown host".to_owned());
+    format!("{} process {}", host.trim(), std::process::id())
 }
 
 fn open(what: &'static str, path: &Path) -> Result<File, StoreError> {
@@ -205,6 +267,15 @@ fn open(what: &'static str, path: &Path) -> Result<File, StoreError> {
 }
 
 fn failed(doing: &'static str, path: &Path, source: io::Error) -> StoreError {
+    if matches!(
+        source.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    ) {
+        return StoreError::Full {
+            path: path.to_owned(),
+            source,
+        };
+    }
     StoreError::Io {
         doing,
         path: path.to_owned(),

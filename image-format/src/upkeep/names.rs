@@ -1,0 +1,160 @@
+//! An image gets another name; a name is given up.
+//!
+//! Neither touches contents: a name is a ref, and what no ref needs goes with
+//! the next garbage collection.
+
+use thiserror::Error;
+
+use super::leases::Lease;
+use crate::image::ImageRecord;
+use crate::refs::signature::Signer;
+use crate::refs::{self, CommitError};
+use crate::share::{Share, ShareError};
+use crate::store::{RefName, Store, StoreError};
+
+/// A name could not be given or taken.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The share cannot be read, or there is no such image.
+    #[error(transparent)]
+    Share(#[from] ShareError),
+    /// The ref could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// No image of this name.
+    #[error("no image is called {name}; `mimeo image list` shows the names")]
+    NoName {
+        /// The name.
+        name: String,
+    },
+    /// The name has no such capture.
+    #[error("{at} does not exist; {name} has the captures {found}", name = at.name)]
+    NoSequence {
+        /// What was asked for.
+        at: RefName,
+        /// What there is, as text.
+        found: String,
+    },
+    /// What was said is not clear enough for something that cannot be undone.
+    #[error(
+        "{name} has {count} captures: name one as {name}@{newest}, or say that all are meant"
+    )]
+    Several {
+        /// The name.
+        name: String,
+        /// How many captures it has.
+        count: usize,
+        /// The newest one.
+        newest: u64,
+    },
+}
+
+/// Gives an image one more name; it keeps those it has. What is there under the
+/// new name stays, as an older capture.
+///
+/// # Errors
+/// No such image, the name cannot be used, or the store failed.
+pub fn tag<S: Store>(
+    store: &S,
+    image: &str,
+    name: &str,
+    signer: Option<&dyn Signer>,
+) -> Result<ImageRecord, NameError> {
+    refs::check_name(name).map_err(CommitError::from)?;
+    // The lease first: the image found is then still there when it has the name.
+    let _lease = Lease::take(store, "tag")?;
+    let mut record = find(&Share::open(store)?, image)?;
+    record.name = name.to_owned();
+    Ok(refs::commit(store, record, signer)?)
+}
+
+/// An image by `NAME`, `NAME@SEQUENCE`, or the first digits of its id.
+///
+/// # Errors
+/// There is none, or several begin with these digits.
+pub fn find<S: Store>(share: &Share<S>, asked: &str) -> Result<ImageRecord, ShareError> {
+    let exact = || {
+        let (name, sequence) = split(asked);
+        let history = share.history(name);
+        let found = history.iter().find(|record| Some(record.sequence) == sequence);
+        found.cloned()
+    };
+    match share.history(asked).last().cloned().or_else(exact) {
+        Some(record) => Ok(record),
+        None => share.find(asked),
+    }
+}
+
+/// `NAME@SEQUENCE`, where there is such an end.
+fn split(asked: &str) -> (&str, Option<u64>) {
+    asked
+        .rsplit_once('@')
+        .and_then(|(name, sequence)| Some((name, Some(sequence.parse().ok()?))))
+        .unwrap_or((asked, None))
+}
+
+/// The captures that `asked` means: `NAME@SEQUENCE` one, `NAME` the only one,
+/// or with `all` every one of the name.
+///
+/// # Errors
+/// There is no such name or capture, or several are meant without `all`.
+pub fn chosen<S: Store>(
+    share: &Share<S>,
+    asked: &str,
+    all: bool,
+) -> Result<Vec<ImageRecord>, NameError> {
+    let (name, sequence) = match share.history(asked) {
+        [] => split(asked),
+        _ => (asked, None),
+    };
+    let history = share.history(name);
+    match (history, sequence) {
+        ([], _) => Err(NameError::NoName {
+            name: name.to_owned(),
+        }),
+        (_, Some(sequence)) => {
+            let one = history.iter().find(|record| record.sequence == sequence);
+            one.map(|record| vec![record.clone()]).ok_or_else(|| {
+                let found = history.iter().map(|record| record.sequence.to_string());
+                NameError::NoSequence {
+                    at: RefName {
+                        name: name.to_owned(),
+                        sequence,
+                    },
+                    found: found.collect::<Vec<_>>().join(", "),
+                }
+            })
+        }
+        ([_], None) => Ok(history.to_vec()),
+        (_, None) if all => Ok(history.to_vec()),
+        ([.., newest], None) => Err(NameError::Several {
+            name: name.to_owned(),
+            count: history.len(),
+            newest: newest.sequence,
+        }),
+    }
+}
+
+/// Takes these captures' names. Their sequences are never given again.
+///
+/// # Errors
+/// The store failed; what was deleted before stays deleted.
+pub fn delete<S: Store + ?Sized>(store: &S, records: &[ImageRecord]) -> Result<(), StoreError> {
+    // The newest first: after a crash the older ones are still there, in order.
+    for record in records.iter().rev() {
+        let at = RefName {
+            name: record.name.clone(),
+            sequence: record.sequence,
+        };
+        match store.delete_ref(&at) {
+            // Somebody else deleted it meanwhile.
+            Ok(()) | Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    store.tidy_refs()
+}

@@ -1,0 +1,214 @@
+//! Captures, collections, tags and readers on one share, in every order.
+//!
+//! A party runs until it is interrupted, another one runs for a while, and so
+//! on: every order with up to three interruptions is tried, and a reader looks
+//! at everything in between.
+
+#[allow(dead_code)]
+mod kit;
+#[path = "kit/turns.rs"]
+mod turns;
+
+use std::time::Duration;
+
+use image_format::share::Share;
+use image_format::store::{Fault, MemoryStore, Store};
+use image_format::upkeep::check::check;
+use image_format::upkeep::gc::{GcOptions, GcReport, gc};
+use image_format::upkeep::names;
+use kit::{File, ingest, noise};
+use turns::{TO_THE_END, play};
+
+fn options() -> GcOptions {
+    GcOptions {
+        grace: Duration::ZERO,
+        merge_at: 2,
+        ..GcOptions::default()
+    }
+}
+
+fn collect(store: &MemoryStore) -> GcReport {
+    gc(store, &options()).unwrap()
+}
+
+/// Small files, so that thousands of orders are tried in seconds.
+fn files(names: &[u64]) -> Vec<File> {
+    let file = |seed: &u64| (format!("f{seed}.dll"), vec![Some(noise(*seed, 3000))]);
+    names.iter().map(file).collect()
+}
+
+fn delete(store: &MemoryStore, name: &str) {
+    let share = Share::open(store).unwrap();
+    names::delete(store, &names::chosen(&share, name, true).unwrap()).unwrap();
+}
+
+/// Every committed image can be read, by somebody without a lease, right now.
+fn whole(store: &MemoryStore) {
+    let share = Share::open(store).unwrap();
+    for record in share.records() {
+        for chunk in share.image_chunks(record).unwrap() {
+            share.chunk(&chunk).unwrap();
+        }
+    }
+}
+
+/// When all have ended: healthy, and two collections leave nothing behind.
+fn clean(store: &MemoryStore) {
+    assert_eq!(check(store).unwrap().findings, []);
+    assert!(store.list_leases().unwrap().is_empty());
+    collect(store);
+    let report = collect(store);
+    assert_eq!(check(store).unwrap().findings, []);
+    assert_eq!((report.dead.count, report.rewritten.count), (0, 0), "{report:?}");
+    assert_eq!(report.waiting.count, 0, "{report:?}");
+    assert!(store.list_trash().unwrap().is_empty() && store.list_seals().unwrap().is_empty());
+    let images = Share::open(store).unwrap();
+    let kept: Vec<_> = images.records().map(|record| record.image).collect();
+    let manifests = store.list_manifests().unwrap();
+    assert!(manifests.iter().all(|id| kept.contains(id)));
+}
+
+/// How many operations a party makes when nobody disturbs it.
+fn length(start: &MemoryStore, party: &dyn Fn(&MemoryStore)) -> usize {
+    let store = start.restarted();
+    party(&store);
+    usize::try_from(store.operations()).unwrap()
+}
+
+/// Tries every order of two parties with up to three interruptions; the last
+/// one falls on every `stride`th operation.
+fn every_order(
+    start: &MemoryStore,
+    one: &(dyn Fn(&MemoryStore) + Sync),
+    other: &(dyn Fn(&MemoryStore) + Sync),
+    stride: usize,
+    after: &dyn Fn(&MemoryStore),
+) {
+    let parties = [one, other];
+    for first in [0, 1] {
+        let (a, b) = (parties[first], parties[1 - first]);
+        let (most_a, most_b) = (length(start, &a), length(start, &b));
+        for runs_a in 0..=most_a {
+            for runs_b in (1..=most_b).chain([TO_THE_END]) {
+                let again = if runs_b == TO_THE_END { most_a } else { stride };
+                for more_a in (1..=most_a - runs_a).step_by(again.max(1)) {
+                    let store = start.restarted();
+                    let orders = [
+                        (0, runs_a),
+                        (2, TO_THE_END),
+                        (1, runs_b),
+                        (3, TO_THE_END),
+                        (0, more_a),
+                        (4, TO_THE_END),
+                        (1, TO_THE_END),
+                    ];
+                    let (run_a, run_b, read) = (|| a(&store), || b(&store), || whole(&store));
+                    play(&store, &orders, &[&run_a, &run_b, &read, &read, &read]);
+                    after(&store);
+                    clean(&store);
+                }
+            }
+        }
+    }
+}
+
+fn has(store: &MemoryStore, name: &str) {
+    let share = Share::open(store).unwrap();
+    assert_eq!(share.history(name).len(), 1, "{name}");
+}
+
+#[test]
+fn capture_of_what_is_being_collected_is_whole() {
+    let start = MemoryStore::new();
+    ingest(&start, "keep", &files(&[9])).unwrap();
+    ingest(&start, "old", &files(&[1, 2])).unwrap();
+    delete(&start, "old");
+    let capture = |store: &MemoryStore| drop(ingest(store, "new", &files(&[1, 2])).unwrap());
+    every_order(
+        &start,
+        &|store| drop(collect(store)),
+        &capture,
+        7,
+        &|store| has(store, "new"),
+    );
+}
+
+#[test]
+fn capture_that_uses_a_pack_that_is_being_rewritten_is_whole() {
+    let start = MemoryStore::new();
+    ingest(&start, "old", &files(&[1, 2, 3, 4])).unwrap();
+    ingest(&start, "keep", &files(&[1])).unwrap();
+    delete(&start, "old");
+    let capture = |store: &MemoryStore| drop(ingest(store, "new", &files(&[2, 5])).unwrap());
+    every_order(
+        &start,
+        &|store| drop(collect(store)),
+        &capture,
+        7,
+        &|store| has(store, "new"),
+    );
+}
+
+#[test]
+fn capture_after_a_crash_meets_the_packs_that_one_left() {
+    let first = MemoryStore::new();
+    ingest(&first, "keep", &files(&[9])).unwrap();
+    let capture = |store: &MemoryStore| ingest(store, "new", &files(&[1, 2]));
+    let whole_run = {
+        let store = first.restarted();
+        capture(&store).unwrap();
+        store.operations()
+    };
+    for at in 0..whole_run {
+        let start = first.restarted();
+        start.set_fault(Some(Fault::After(at)));
+        drop(capture(&start));
+        let start = start.restarted();
+        if Share::open(&start).unwrap().history("new").len() == 1 || start.list_packs().unwrap().len() < 2 {
+            continue;
+        }
+        start.advance(image_format::upkeep::leases::STALE);
+        for lease in start.list_leases().unwrap() {
+            start.remove_lease(&lease).unwrap();
+        }
+        every_order(
+            &start,
+            &|store| drop(collect(store)),
+            &|store| drop(capture(store).unwrap()),
+            23,
+            &|store| has(store, "new"),
+        );
+    }
+}
+
+#[test]
+fn two_collections_at_once_lose_nothing() {
+    let start = MemoryStore::new();
+    ingest(&start, "old", &files(&[1, 2, 3, 4])).unwrap();
+    ingest(&start, "keep", &files(&[1])).unwrap();
+    ingest(&start, "gone", &files(&[7])).unwrap();
+    delete(&start, "old");
+    delete(&start, "gone");
+    let collecting = |store: &MemoryStore| match gc(store, &options()) {
+        // Two may meet at one thing; nothing is lost and the next run goes on.
+        Ok(_) | Err(image_format::upkeep::gc::GcError::Changed) => {}
+        Err(error) => panic!("{error}"),
+    };
+    every_order(&start, &collecting, &collecting, 11, &|store| has(store, "keep"));
+}
+
+#[test]
+fn image_that_gets_a_name_while_its_old_one_is_collected_is_whole_or_not_found() {
+    let start = MemoryStore::new();
+    ingest(&start, "keep", &files(&[9])).unwrap();
+    ingest(&start, "old", &files(&[1, 2])).unwrap();
+    let tag = |store: &MemoryStore| match names::tag(&store, "old", "new", None) {
+        Ok(_) | Err(names::NameError::Share(_)) => {}
+        Err(error) => panic!("{error}"),
+    };
+    let collecting = |store: &MemoryStore| {
+        delete(store, "old");
+        collect(store);
+    };
+    every_order(&start, &collecting, &tag, 7, &|_| {});
+}
