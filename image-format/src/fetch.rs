@@ -25,7 +25,7 @@ pub fn fetch_list(
     wanted: impl Iterator<Item = ChunkId>,
 ) -> Result<Vec<BlockJob>, MissingChunk> {
     let mut seen = BTreeSet::new();
-    let mut jobs: BTreeMap<(PackId, u64), BlockJob> = BTreeMap::new();
+    let mut jobs = Jobs::new();
     for id in wanted.filter(|id| seen.insert(*id)) {
         let (place, chunk) = index.find(&id).ok_or(MissingChunk { id })?;
         let job = jobs.entry((place.pack, place.offset));
@@ -36,8 +36,42 @@ pub fn fetch_list(
         .chunks
         .push(chunk);
     }
+    Ok(in_order(jobs))
+}
+
+type Jobs = BTreeMap<(PackId, u64), BlockJob>;
+
+fn in_order(jobs: Jobs) -> Vec<BlockJob> {
     let mut jobs: Vec<BlockJob> = jobs.into_values().collect();
-    jobs.iter_mut()
-        .for_each(|job| job.chunks.sort_by_key(|chunk| chunk.offset));
-    Ok(jobs)
+    for job in &mut jobs {
+        job.chunks
+            .sort_by_key(|chunk| (chunk.offset, chunk.length, chunk.id));
+        job.chunks.dedup();
+    }
+    jobs
+}
+
+/// `jobs` and the blocks their bases are taken from, so that an index over the
+/// answer is enough to open every one of `jobs`. What is wanted of a block for
+/// being a base stands among its chunks.
+///
+/// # Errors
+/// The first base that is in no block without bases.
+pub fn with_bases(index: &Index, jobs: Vec<BlockJob>) -> Result<Vec<BlockJob>, MissingChunk> {
+    let bases: BTreeSet<ChunkId> = jobs
+        .iter()
+        .flat_map(|job| job.bases.iter().map(|base| base.id))
+        .collect();
+    let mut all: Jobs = jobs
+        .into_iter()
+        .map(|job| ((job.place.pack, job.place.offset), job))
+        .collect();
+    for id in bases {
+        let (place, chunk) = index.find_plain(&id).ok_or(MissingChunk { id })?;
+        let job = all.entry((place.pack, place.offset));
+        job.or_insert_with(|| BlockJob::new(place))
+            .chunks
+            .push(chunk);
+    }
+    Ok(in_order(all))
 }

@@ -34,7 +34,7 @@ pub mod upkeep;
 
 pub use block::{BlockError, OpenBlock};
 pub use features::UnknownFeatures;
-pub use fetch::{MissingChunk, fetch_list};
+pub use fetch::{MissingChunk, fetch_list, with_bases};
 pub use ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId, SegmentId};
 pub use image::{ImageRecord, Manifest, SystemWords, VolumeTree};
 pub use index::{Index, Segment};
@@ -46,5 +46,5 @@ pub use job::{BlockJob, ChunkInBlock};
 pub use manifest::{ManifestError, Root, VolumeRoot, Witness};
 pub use profile::Profile;
 pub use proof::{OverlayEntry, Proof, VolumeProof, entry_digest, volume_proof, volume_root};
-pub use share::{ChunkReader, Entries, Share, ShareError, Witnesses};
+pub use share::{ChunkReader, Entries, Expander, Share, ShareError, Witnesses};
 pub use store::{BlockPlace, DirStore, MemoryStore, RefName, Source, Store, StoreError};

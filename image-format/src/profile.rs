@@ -57,6 +57,7 @@ impl Profile {
         context.set_parameter(CParameter::WindowLog(window_log(raw + prefix)))?;
         if self == Self::Fast {
             context.set_parameter(CParameter::Strategy(Strategy::ZSTD_dfast))?;
+            context.set_parameter(CParameter::ChainLog(17))?;
         }
         Ok(0)
     }

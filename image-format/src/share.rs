@@ -18,8 +18,8 @@ use crate::refs::signature::Trust;
 use crate::refs::{self, Ref, RefError};
 use crate::store::{RefName, Store, StoreError};
 
-pub use chunks::ChunkReader;
 pub(crate) use chunks::chain;
+pub use chunks::{ChunkReader, Expander};
 pub use entries::{Entries, Witnesses};
 
 /// A store with its index and refs read. Any pointer to a [`Store`] will do,

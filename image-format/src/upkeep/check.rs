@@ -7,7 +7,6 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::block;
 use crate::fetch::fetch_list;
 use crate::ids::{ChunkId, ChunkRef, ImageId, PackId};
 use crate::index::{Index, read_segment};
@@ -95,7 +94,7 @@ pub fn check<S: Store + ?Sized>(store: &S) -> Result<CheckReport, StoreError> {
         });
     }
     let jobs = fetch_list(&index, there.into_iter()).unwrap_or_default();
-    for (at, what) in read_blocks(store, &jobs) {
+    for (at, what) in read_blocks(store, &index, &jobs) {
         let chunks = jobs.get(at).map_or(&[][..], |job| &job.chunks);
         report.findings.push(Finding {
             images: names(&mut chunks.iter().map(|chunk| chunk.id)),
@@ -105,7 +104,12 @@ pub fn check<S: Store + ?Sized>(store: &S) -> Result<CheckReport, StoreError> {
     report.images = images.len() as u64;
     report.blocks = jobs.len() as u64;
     report.stored = jobs.iter().map(|job| u64::from(job.place.stored)).sum();
-    let reached: BTreeSet<PackId> = jobs.iter().map(|job| job.place.pack).collect();
+    let bases = jobs.iter().flat_map(|job| &job.bases);
+    let reached: BTreeSet<PackId> = bases
+        .filter_map(|base| index.find_plain(&base.id))
+        .map(|(place, _)| place.pack)
+        .chain(jobs.iter().map(|job| job.place.pack))
+        .collect();
     report.unreached_packs = store
         .list_packs()?
         .into_iter()
@@ -177,14 +181,19 @@ fn chunks_of<S: Store + ?Sized>(
 }
 
 /// What is wrong with which job, in their order.
-fn read_blocks<S: Store + ?Sized>(store: &S, jobs: &[BlockJob]) -> Vec<(usize, String)> {
+fn read_blocks<S: Store + ?Sized>(
+    store: &S,
+    index: &Index,
+    jobs: &[BlockJob],
+) -> Vec<(usize, String)> {
     let next = AtomicUsize::new(0);
+    let reader = ChunkReader::default();
     let found = Mutex::new(Vec::new());
     let work = || {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = jobs.get(at) else { return };
-            if let Err(what) = read_block(store, job) {
+            if let Err(what) = read_block(store, index, &reader, job) {
                 found
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -201,11 +210,18 @@ fn read_blocks<S: Store + ?Sized>(store: &S, jobs: &[BlockJob]) -> Vec<(usize, S
     found
 }
 
-fn read_block<S: Store + ?Sized>(store: &S, job: &BlockJob) -> Result<(), String> {
+fn read_block<S: Store + ?Sized>(
+    store: &S,
+    index: &Index,
+    reader: &ChunkReader,
+    job: &BlockJob,
+) -> Result<(), String> {
     let stored = store
         .block(&job.place)
         .map_err(|error| format!("{}: {}", job.place, chain(&error)))?;
-    let open = block::open(&job.place, &stored).map_err(|error| chain(&error))?;
+    let open = reader
+        .open(index, store, &job.place, &stored)
+        .map_err(|error| chain(&error))?;
     job.chunks
         .iter()
         .try_for_each(|chunk| open.chunk(chunk).map(drop))

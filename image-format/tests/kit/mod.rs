@@ -17,6 +17,24 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// What begins as a program for x86-64 and calls one function again and again.
+fn program(version: u64) -> Vec<u8> {
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(18, 0);
+    bytes.extend([62, 0]);
+    for number in 0..2000_u32 {
+        let target = if u64::from(number) < version {
+            20
+        } else {
+            5000
+        };
+        bytes.extend([0x90, 0x48, 0xe8]);
+        let distance = 0_u32.wrapping_sub(number * 7).wrapping_add(target);
+        bytes.extend(distance.to_le_bytes());
+    }
+    bytes
+}
+
 /// Path and contents; `None` stands for a hole of 100 000 bytes.
 pub(crate) type File = (String, Vec<Option<Vec<u8>>>);
 
@@ -44,6 +62,7 @@ pub(crate) fn files(version: u64) -> Vec<File> {
         "tiny.txt".into(),
         vec![Some(format!("version {version}").into_bytes())],
     ));
+    files.push(("tool".into(), vec![Some(program(version))]));
     files
 }
 
