@@ -82,6 +82,17 @@ impl Index {
     /// The store failed, or a segment is damaged: it can be made again from the packs.
     pub fn load<S: Store + ?Sized>(store: &S) -> Result<Self, IndexError> {
         let segments = load_segments(store)?;
+        Ok(Self::beside(store, segments)?)
+    }
+
+    /// An index over these segments of a store, read just before.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn beside<S: Store + ?Sized>(
+        store: &S,
+        segments: Vec<Segment>,
+    ) -> Result<Self, StoreError> {
         let packs = Packs::look(store)?;
         Ok(Self::over(segments, |pack| packs.presence(pack)))
     }

@@ -61,6 +61,21 @@ impl<S: Store> Share<S> {
         })
     }
 
+    /// A share of parts that were read before.
+    pub(crate) fn of_parts(store: S, index: Index, records: Vec<ImageRecord>) -> Self {
+        let mut by_name: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
+        for record in records {
+            by_name.entry(record.name.clone()).or_default().push(record);
+        }
+        Self {
+            store,
+            index,
+            records: by_name,
+            trust: None,
+            chunks: ChunkReader::default(),
+        }
+    }
+
     /// Reads refs and index again and keeps the old view when that fails.
     ///
     /// # Errors

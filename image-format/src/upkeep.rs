@@ -4,9 +4,14 @@
 //! * [`gc`]: what no image needs goes
 //! * [`leases`]: who is at work, so that nothing goes that he needs
 //! * [`names`]: an image gets another name, a name is given up
+//! * [`reindex`]: the index is made again from the packs
+//! * [`stats`]: what takes room, and what shares it
 
 pub mod check;
 pub mod gc;
 pub mod leases;
 mod mark;
 pub mod names;
+pub mod reindex;
+pub mod stats;
+mod tables;

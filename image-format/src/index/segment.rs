@@ -238,6 +238,23 @@ impl Segment {
         self.blocks
     }
 
+    /// The block rows of a pack, which lie together.
+    pub fn blocks_of(&self, pack: &PackId) -> impl Iterator<Item = BlockPlace> {
+        let (mut low, mut high) = (0, self.blocks);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.place(middle).is_some_and(|place| place.pack < *pack) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let pack = *pack;
+        (low..self.blocks)
+            .filter_map(|row| self.place(row))
+            .take_while(move |place| place.pack == pack)
+    }
+
     /// A chunk row and the row of its block.
     pub fn chunk_row(&self, row: u32) -> Option<(ChunkInBlock, u32)> {
         self.chunk(row)

@@ -1,22 +1,33 @@
-//! Does every ref reach every byte?
+//! Is every image whole, and is every file of the share what it should be?
+//!
+//! Without reading data: refs, manifests to their last leaf, the index, and of
+//! every pack its length and what it says of itself against the index. With
+//! reading data: every byte of every pack, hashed, expanded, hashed again.
+//! Memory grows with the rows of the index by bits, and with what is wrong.
+
+mod finding;
+mod packs;
+mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crate::fetch::fetch_list;
-use crate::ids::{ChunkId, ChunkRef, ImageId, PackId};
-use crate::index::{Index, read_segment};
-use crate::job::BlockJob;
-use crate::manifest::{Root, bundle};
-use crate::share::{ChunkReader, chain, read_ref};
+use crate::fetch::MissingChunk;
+use crate::ids::{ChunkId, ImageId, PackId};
+use crate::image::ImageRecord;
+use crate::index::{Index, IndexError, Segment, read_segment};
+use crate::share::{Share, ShareError, chain, read_ref};
 use crate::store::{RefName, Store, StoreError};
+use crate::upkeep::mark::Marks;
+use touched::Touched;
 
-/// Threads that read and expand; a disk gains nothing from more.
-const MAX_THREADS: usize = 8;
+pub use finding::Finding;
+
+/// What to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CheckOptions {
+    /// Read every pack to its last byte.
+    pub read_data: bool,
+}
 
 /// What was looked at and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,205 +36,239 @@ pub struct CheckReport {
     pub refs: u64,
     /// How many different images they name.
     pub images: u64,
-    /// How many blocks were read, expanded and compared chunk by chunk.
+    /// How many packs were compared with the index.
+    pub packs: u64,
+    /// How many blocks they hold.
     pub blocks: u64,
     /// Their stored bytes.
     pub stored: u64,
-    /// Packs that no ref reaches: left by captures that did not end. Harmless.
+    /// Bytes of packs that were read and compared.
+    pub read: u64,
+    /// Packs that no ref reaches: garbage, or a capture's that goes on. Harmless.
     pub unreached_packs: Vec<PackId>,
     /// What is wrong; empty for a healthy share.
     pub findings: Vec<Finding>,
 }
 
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Images that cannot be applied because of it, as name and sequence.
-    pub images: Vec<RefName>,
-    /// What is wrong; for a block with pack, block and offset.
-    pub what: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let images: Vec<String> = self.images.iter().map(ToString::to_string).collect();
-        write!(f, "{}; needed by {}", self.what, images.join(", "))
-    }
-}
-
-/// Follows every ref to every byte. Findings are part of the report; an error
-/// means that the store could not even be listed.
+/// Looks at everything and reads all of it.
 ///
 /// # Errors
-/// The store's refs or packs cannot be listed.
-pub fn check<S: Store + ?Sized>(store: &S) -> Result<CheckReport, StoreError> {
-    let mut report = CheckReport::default();
-    let images = images(store, &mut report)?;
-    let index = read_index(store, &mut report)?;
-    let mut needed_by: BTreeMap<ChunkId, BTreeSet<ImageId>> = BTreeMap::new();
-    for (id, names) in &images {
-        match chunks_of(store, &index, id) {
-            Ok(chunks) => chunks.into_iter().for_each(|chunk| {
-                needed_by.entry(chunk.id).or_default().insert(*id);
-            }),
-            Err(what) => report.findings.push(Finding {
-                images: names.clone(),
-                what,
-            }),
-        }
-    }
-    let names = |chunks: &mut dyn Iterator<Item = ChunkId>| -> Vec<RefName> {
-        let ids: BTreeSet<ImageId> = chunks
-            .filter_map(|chunk| needed_by.get(&chunk))
-            .flatten()
-            .copied()
-            .collect();
-        ids.iter()
-            .filter_map(|id| images.get(id))
-            .flatten()
-            .cloned()
-            .collect()
+/// As [`check_with`].
+pub fn check(store: &dyn Store) -> Result<CheckReport, StoreError> {
+    check_with(store, &CheckOptions { read_data: true })
+}
+
+/// Looks at everything. Findings are part of the report; an error means that
+/// the store could not even be listed.
+///
+/// # Errors
+/// The store cannot be listed.
+pub fn check_with(store: &dyn Store, options: &CheckOptions) -> Result<CheckReport, StoreError> {
+    let mut check = Check {
+        store,
+        report: CheckReport::default(),
+        touched: Touched::default(),
+        broken: BTreeMap::new(),
     };
-    let (there, missing): (Vec<ChunkId>, Vec<ChunkId>) =
-        needed_by.keys().partition(|id| index.find(id).is_some());
-    for chunk in missing {
-        let what = format!("chunk {chunk} is in no block of the index");
-        report.findings.push(Finding {
-            images: names(&mut [chunk].into_iter()),
-            what,
-        });
-    }
-    let jobs = fetch_list(&index, there.into_iter()).unwrap_or_default();
-    for (at, what) in read_blocks(store, &index, &jobs) {
-        let chunks = jobs.get(at).map_or(&[][..], |job| &job.chunks);
-        report.findings.push(Finding {
-            images: names(&mut chunks.iter().map(|chunk| chunk.id)),
-            what,
-        });
-    }
-    report.images = images.len() as u64;
-    report.blocks = jobs.len() as u64;
-    report.stored = jobs.iter().map(|job| u64::from(job.place.stored)).sum();
-    let bases = jobs.iter().flat_map(|job| &job.bases);
-    let reached: BTreeSet<PackId> = bases
-        .filter_map(|base| index.find_plain(&base.id))
-        .map(|(place, _)| place.pack)
-        .chain(jobs.iter().map(|job| job.place.pack))
-        .collect();
-    report.unreached_packs = store
-        .list_packs()?
-        .into_iter()
-        .filter(|pack| !reached.contains(pack))
-        .collect();
-    Ok(report)
+    let records = check.refs()?;
+    let segments = check.segments()?;
+    let index = Index::beside(store, segments)?;
+    let share = Share::of_parts(store, index, records);
+    let marks = check.images(&share)?;
+    check.packs(&share, &marks, options)?;
+    check.name_images(&share);
+    check.report.findings.sort();
+    Ok(check.report)
 }
 
-fn images<S: Store + ?Sized>(
-    store: &S,
-    report: &mut CheckReport,
-) -> Result<BTreeMap<ImageId, Vec<RefName>>, StoreError> {
-    let mut images: BTreeMap<ImageId, Vec<RefName>> = BTreeMap::new();
-    for at in store.list_refs()? {
-        report.refs += 1;
-        match read_ref(store, &at, None) {
-            Ok(read) => images.entry(read.record.image).or_default().push(at),
-            Err(error) => report.findings.push(Finding {
-                images: vec![at],
-                what: chain(&error),
-            }),
+struct Check<'s> {
+    store: &'s dyn Store,
+    report: CheckReport,
+    /// Which images a finding touches is found out at the end, if there are any.
+    touched: Touched,
+    /// Images whose manifest cannot be read, and so not whom they touch either.
+    broken: BTreeMap<ImageId, String>,
+}
+
+impl Check<'_> {
+    fn refs(&mut self) -> Result<Vec<ImageRecord>, StoreError> {
+        let mut records = Vec::new();
+        for at in self.store.list_refs()? {
+            self.report.refs += 1;
+            match read_ref(self.store, &at, None) {
+                Ok(read) => records.push(read.record),
+                // Deleted since the list was read.
+                Err(ShareError::Store(StoreError::Missing { .. })) => self.report.refs -= 1,
+                Err(error) => self.report.findings.push(Finding {
+                    file: format!("refs: {at}"),
+                    offset: None,
+                    expected: "a ref of this name and sequence".to_owned(),
+                    found: chain(&error),
+                    images: vec![at],
+                }),
+            }
         }
+        Ok(records)
     }
-    Ok(images)
-}
 
-/// All segments that can be read: a damaged one is a finding, not the end.
-fn read_index<S: Store + ?Sized>(store: &S, report: &mut CheckReport) -> Result<Index, StoreError> {
-    let mut index = Index::default();
-    for id in store.list_indexes()? {
-        match read_segment(store, id) {
-            Ok(segment) => index.add(segment),
-            Err(error) => {
-                let why = chain(&error);
-                let what = format!("index segment {} cannot be used: {why}", id.short());
-                report.findings.push(Finding {
+    /// All segments that can be read: a damaged one is a finding, not the end.
+    fn segments(&mut self) -> Result<Vec<Segment>, StoreError> {
+        let mut segments = Vec::new();
+        for id in self.store.list_indexes()? {
+            match read_segment(self.store, id) {
+                Ok(segment) => segments.push(segment),
+                // Merged since the list was read.
+                Err(IndexError::Store(StoreError::Missing { .. })) => {}
+                Err(error) => self.report.findings.push(Finding {
+                    file: format!("index/{id}.idx"),
+                    offset: None,
+                    expected: "rows whose hash is the file's name".to_owned(),
+                    found: chain(&error),
                     images: Vec::new(),
-                    what,
-                });
+                }),
             }
+        }
+        Ok(segments)
+    }
+
+    /// Follows every image; marks what it needs.
+    fn images(&mut self, share: &Share<&dyn Store>) -> Result<Marks, StoreError> {
+        let mut marks = Marks::new(share.index());
+        let mut images: BTreeMap<ImageId, Vec<RefName>> = BTreeMap::new();
+        for record in share.records() {
+            let names = images.entry(record.image).or_default();
+            names.push(place(record));
+            // A tag of an image that was followed needs nothing more, but for
+            // its witnesses.
+            if names.len() == 1 || record.witnesses.is_some() {
+                self.image(share, record, &mut marks);
+            }
+        }
+        self.report.images = images.len() as u64;
+        Ok(marks)
+    }
+
+    fn image(&mut self, share: &Share<&dyn Store>, record: &ImageRecord, marks: &mut Marks) {
+        let chunks = match share.image_chunks(record) {
+            Ok(chunks) => chunks,
+            Err(error) => return self.broken_image(share, record, &error),
+        };
+        let index = share.index();
+        let mut lengths = Vec::new();
+        for chunk in &chunks {
+            match marks.mark_with_bases(index, &chunk.id, &mut |_| {}) {
+                Ok(()) => {}
+                Err(missing) => self.missing(index, &missing.id),
+            }
+            let found = index.locate(&chunk.id).map(|at| at.chunk.length);
+            if found.is_some_and(|found| found != chunk.length) {
+                lengths.push((chunk, found.unwrap_or(0)));
+            }
+        }
+        for (chunk, found) in lengths {
+            self.report.findings.push(Finding {
+                file: format!("manifests/{}.man", record.image),
+                offset: None,
+                expected: format!("chunk {} with {found} bytes", chunk.id.short()),
+                found: format!("a file that wants {} bytes of it", chunk.length),
+                images: vec![place(record)],
+            });
         }
     }
-    Ok(index)
-}
 
-/// All chunks of an image: its manifest's and those of its contents.
-fn chunks_of<S: Store + ?Sized>(
-    store: &S,
-    index: &Index,
-    id: &ImageId,
-) -> Result<Vec<ChunkRef>, String> {
-    let bytes = store.read_manifest(id).map_err(|error| chain(&error))?;
-    let reader = ChunkReader::default();
-    let mut chunks = Vec::new();
-    let manifest = Root::decode(id, &bytes).and_then(|root| {
-        bundle::read_all(&root, &mut |chunk| {
-            chunks.push(*chunk);
-            reader.manifest_chunk(index, store, chunk)
-        })
-    });
-    let manifest = manifest
-        .map_err(|error| format!("manifest {} cannot be used: {}", id.short(), chain(&error)))?;
-    chunks.extend(
-        manifest
-            .chunks()
-            .map(|(id, length)| ChunkRef { id, length }),
-    );
-    Ok(chunks)
-}
+    fn broken_image(
+        &mut self,
+        share: &Share<&dyn Store>,
+        record: &ImageRecord,
+        error: &ShareError,
+    ) {
+        if let ShareError::Missing(MissingChunk { id }) = error {
+            self.missing(share.index(), id);
+        }
+        if self.broken.insert(record.image, chain(error)).is_none() {
+            self.report.findings.push(Finding {
+                file: format!("manifests/{}.man", record.image),
+                offset: None,
+                expected: "a manifest that can be read to its last leaf".to_owned(),
+                found: chain(error),
+                images: Vec::new(),
+            });
+        }
+        // The ref names the image, whatever can be read of it.
+        let file = format!("manifests/{}.man", record.image);
+        let finding = self.report.findings.iter_mut().find(|finding| finding.file == file);
+        if let Some(finding) = finding {
+            finding.images.push(place(record));
+        }
+    }
 
-/// What is wrong with which job, in their order.
-fn read_blocks<S: Store + ?Sized>(
-    store: &S,
-    index: &Index,
-    jobs: &[BlockJob],
-) -> Vec<(usize, String)> {
-    let next = AtomicUsize::new(0);
-    let reader = ChunkReader::default();
-    let found = Mutex::new(Vec::new());
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(at) else { return };
-            if let Err(what) = read_block(store, index, &reader, job) {
-                found
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push((at, what));
+    /// A needed chunk that no block holds: its pack is gone, or nobody knows it.
+    fn missing(&mut self, index: &Index, id: &ChunkId) {
+        let mut rows = index.segments().iter().flat_map(|segment| {
+            let blocks = segment.rows_of(id).filter_map(|row| segment.chunk_row(row));
+            blocks.filter_map(|(_, block)| Some(segment.block_row(block)?.0.pack))
+        });
+        match rows.next() {
+            Some(pack) => self.touched.packs.insert(pack),
+            None => self.touched.chunks.insert(*id),
+        };
+    }
+
+    /// Adds what is wrong with packs, and who needs what is damaged.
+    fn packs(
+        &mut self,
+        share: &Share<&dyn Store>,
+        marks: &Marks,
+        options: &CheckOptions,
+    ) -> Result<(), StoreError> {
+        let needed = packs::needed(share.index(), marks);
+        let mut packs: BTreeSet<PackId> = self.store.list_packs()?.into_iter().collect();
+        self.report.unreached_packs = packs.difference(&needed).copied().collect();
+        // Some may lie in the trash: they are read there.
+        packs.extend(&needed);
+        let packs: Vec<PackId> = packs.into_iter().collect();
+        let outcome = packs::look(share, &packs, options.read_data);
+        self.report.packs = packs.len() as u64;
+        self.report.blocks = outcome.blocks;
+        self.report.stored = outcome.stored;
+        self.report.read = outcome.read;
+        for wrong in outcome.wrong {
+            self.touched.note(&wrong);
+            self.report.findings.push(wrong.finding);
+        }
+        for pack in self.touched.packs.clone() {
+            let known = self.report.findings.iter().any(|finding| finding.is_of(&pack));
+            if !known {
+                self.report.findings.push(Finding::of_pack(
+                    &pack,
+                    None,
+                    "a pack that the index tells of",
+                    "nothing",
+                ));
             }
         }
-    };
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_THREADS);
-    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.sort();
-    found
+        for chunk in &self.touched.chunks {
+            self.report.findings.push(Finding {
+                file: "index".to_owned(),
+                offset: None,
+                expected: format!("a block that holds chunk {chunk}"),
+                found: "none".to_owned(),
+                images: Vec::new(),
+            });
+        }
+        Ok(())
+    }
+
+    fn name_images(&mut self, share: &Share<&dyn Store>) {
+        if !self.touched.is_empty() {
+            self.touched.name_images(share, &mut self.report.findings);
+        }
+    }
 }
 
-fn read_block<S: Store + ?Sized>(
-    store: &S,
-    index: &Index,
-    reader: &ChunkReader,
-    job: &BlockJob,
-) -> Result<(), String> {
-    let stored = store
-        .block(&job.place)
-        .map_err(|error| format!("{}: {}", job.place, chain(&error)))?;
-    let open = reader
-        .open(index, store, &job.place, &stored)
-        .map_err(|error| chain(&error))?;
-    job.chunks
-        .iter()
-        .try_for_each(|chunk| open.chunk(chunk).map(drop))
-        .map_err(|error| chain(&error))
+fn place(record: &ImageRecord) -> RefName {
+    RefName {
+        name: record.name.clone(),
+        sequence: record.sequence,
+    }
 }

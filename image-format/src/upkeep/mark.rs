@@ -78,6 +78,14 @@ impl Marks {
         clear
     }
 
+    /// Whether a row is marked.
+    pub(crate) fn has(&self, segment: usize, row: u32) -> bool {
+        self.live
+            .get(segment)
+            .and_then(|rows| rows.get((row / 64) as usize))
+            .is_some_and(|word| word & (1 << (row % 64)) != 0)
+    }
+
     /// The marked rows of a segment, ascending.
     pub(crate) fn rows(&self, segment: usize) -> impl Iterator<Item = u32> {
         let words = self.live.get(segment).map_or(&[][..], Vec::as_slice);
