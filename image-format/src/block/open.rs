@@ -8,7 +8,7 @@ use zstd::zstd_safe::{DCtx, DParameter};
 
 use super::header::CODEC_RAW;
 use super::seal::words;
-use super::{Header, HeaderError, MAX_RAW, WINDOW_LOG_MAX};
+use super::{Filter, Header, HeaderError, MAX_RAW, WINDOW_LOG_MAX};
 use crate::ids::{BlockId, ChunkId, ChunkRef};
 use crate::job::ChunkInBlock;
 use crate::store::BlockPlace;
@@ -17,6 +17,7 @@ use crate::store::BlockPlace;
 #[derive(Debug, Clone)]
 pub struct OpenBlock {
     place: BlockPlace,
+    filter: Filter,
     raw: Vec<u8>,
 }
 
@@ -80,7 +81,11 @@ pub fn open_with(
         });
     }
     header.filter.undo(&mut raw);
-    Ok(OpenBlock { place: *place, raw })
+    Ok(OpenBlock {
+        place: *place,
+        filter: header.filter,
+        raw,
+    })
 }
 
 /// The chunks a stored block needs to be opened; none for most blocks. Reads
@@ -140,6 +145,11 @@ impl OpenBlock {
     /// Where it was read.
     pub fn place(&self) -> &BlockPlace {
         &self.place
+    }
+
+    /// The filter that was undone: it tells what kind of code the block holds.
+    pub fn filter(&self) -> Filter {
+        self.filter
     }
 
     /// All raw bytes.

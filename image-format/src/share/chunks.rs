@@ -164,6 +164,14 @@ impl<'a> Expander<'a> {
     pub fn chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ShareError> {
         self.reader.chunk(self.index, self.source, at)
     }
+
+    /// The bytes of a chunk out of a block without bases, as a base must be.
+    ///
+    /// # Errors
+    /// It is in no such block, or its block cannot be read.
+    pub fn base(&self, at: &ChunkRef) -> Result<Vec<u8>, ShareError> {
+        self.reader.base(self.index, self.source, at)
+    }
 }
 
 /// An error with all its causes, in one line.

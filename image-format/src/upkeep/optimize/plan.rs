@@ -35,7 +35,7 @@ pub(super) struct Delta {
 pub(super) struct Plan {
     /// Chunks that stay plain, with their lane.
     pub(super) plain: HashMap<ChunkId, LaneKey>,
-    /// Chunks of older versions: files of one path together, in file order.
+    /// Chunks of older versions: in order of lane, then path, then place in the file.
     pub(super) deltas: Vec<Delta>,
 }
 
@@ -59,10 +59,7 @@ struct Walk {
 }
 
 /// Walks every image of a share.
-pub(super) fn plan<S: Store>(
-    share: &Share<S>,
-    step: &mut Step<'_>,
-) -> Result<Plan, OptimizeError> {
+pub(super) fn plan<S: Store>(share: &Share<S>, step: &mut Step<'_>) -> Result<Plan, OptimizeError> {
     let mut walk = Walk::default();
     let mut seen = HashSet::new();
     for (number, record) in newest_first(share).iter().enumerate() {
@@ -156,7 +153,9 @@ impl Walk {
     }
 
     fn finish(mut self) -> Plan {
-        self.older.sort_by(|one, other| one.0.cmp(&other.0));
+        // As in lanes: what lies together in blocks is told together.
+        let order = |path: &[u8]| (LaneKey::of(path), path.to_vec());
+        self.older.sort_by_cached_key(|older| order(&older.0));
         let mut told = HashSet::new();
         for (path, file, version) in &self.older {
             let Some(newest) = self.files.get(*file) else {
