@@ -2,7 +2,7 @@
 
 mod plan;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -412,6 +412,3 @@ pub enum ExportError {
     #[error("no image was named")]
     Nothing,
 }
-
-/// Chunks that are in the file, or will be.
-type Chunks = HashSet<crate::ids::ChunkId>;

@@ -8,7 +8,7 @@ use crate::bytes::Fields;
 /// Header and payload together: fixed, so that the end of a file is enough to find it.
 pub const FOOTER_LENGTH: u64 = 4096;
 /// The payload alone.
-pub const PAYLOAD_LENGTH: u64 = FOOTER_LENGTH - HEADER_LENGTH;
+pub(super) const PAYLOAD_LENGTH: u64 = FOOTER_LENGTH - HEADER_LENGTH;
 
 /// generation 8, begins 8, total 8, sections 8, images at 8, table at 8, blocks 8,
 /// parts at 8, chain 32; the rest is reserved and zero.

@@ -8,7 +8,7 @@ use crate::refs::{self, MAX_NAME, MAX_REF};
 use crate::store::RefName;
 
 /// More images than anybody exports at once; their manifests are held until the end of an import.
-pub const MAX_IMAGES: u32 = 4096;
+pub(super) const MAX_IMAGES: u32 = 4096;
 /// Far above any number of captures, and room enough above it for those to come.
 const MAX_SEQUENCE: u64 = 1 << 48;
 
@@ -156,6 +156,8 @@ mod tests {
             system: None,
             logical_size: 2,
             entries: 3,
+            source: None,
+            witnesses: None,
         };
         let reference = refs::encode(&record).unwrap();
         ImageRow {

@@ -23,7 +23,6 @@ use crate::ids::{ChunkId, ImageId};
 use crate::image::ImageRecord;
 use crate::index::{IndexError, SegmentError};
 use crate::job::BlockJob;
-use crate::manifest::{self, MAX_MANIFEST};
 use crate::pack::PackError;
 use crate::refs::RefError;
 use crate::share::ShareError;
@@ -125,14 +124,12 @@ fn import<I: Input>(
 struct Import<'s> {
     store: &'s dyn Store,
     packs: Packs<'s>,
-    /// Of the generation being read, by where they stand.
+    /// Roots of the generation being read, by where they stand.
     manifests: HashMap<u64, Vec<u8>>,
-    /// Of all generations; with the manifest's bytes.
+    /// Of all generations, each with its root.
     images: Vec<(ImageRow, Vec<u8>)>,
     /// The block that comes next.
     announced: Option<BlockHead>,
-    /// Bytes of manifests held.
-    held: u64,
     blocks: u64,
     stored: u64,
     passed_over: u64,
@@ -146,7 +143,6 @@ impl<'s> Import<'s> {
             manifests: HashMap::new(),
             images: Vec::new(),
             announced: None,
-            held: 0,
             blocks: 0,
             stored: 0,
             passed_over: 0,
@@ -164,7 +160,10 @@ impl<'s> Import<'s> {
             Kind::Header => {
                 Features::decode(&stream.payload(section, place)?).map_err(refuse)?;
             }
-            Kind::Manifest => self.manifest(stream.payload(section, place)?, place)?,
+            Kind::Manifest => {
+                let root = stream.payload(section, place)?;
+                self.manifests.insert(place.at, root);
+            }
             Kind::Images => self.images(&stream.payload(section, place)?, place)?,
             Kind::Chunks => {
                 let list = stream.payload(section, place)?;
@@ -180,35 +179,18 @@ impl<'s> Import<'s> {
         Ok(())
     }
 
-    fn manifest(&mut self, bytes: Vec<u8>, place: Place) -> Result<(), ImportError> {
-        self.held = self.held.saturating_add(bytes.len() as u64);
-        if self.held > MAX_MANIFEST {
-            let source = PayloadError::Reason("more manifests than can be held in memory");
-            return Err(FileError::Payload { place, source }.into());
-        }
-        self.manifests.insert(place.at, bytes);
-        Ok(())
-    }
-
     fn images(&mut self, bytes: &[u8], place: Place) -> Result<(), ImportError> {
         let refuse = |source| FileError::Payload { place, source };
         for row in images::decode(bytes).map_err(refuse)? {
-            let manifest = self.manifests.get(&row.manifest_at);
-            let manifest = manifest.ok_or(refuse(PayloadError::Reason(
-                "an image's manifest does not stand before it",
-            )))?;
-            let found = manifest::image_id(manifest).map_err(|error| refuse(error.into()))?;
-            if found != row.record.image {
-                return Err(ImportError::Manifest {
-                    at: row.at(),
-                    found,
-                });
-            }
+            let missing = PayloadError::Reason("an image's manifest does not stand before it");
+            let root = self.manifests.get(&row.manifest_at);
+            let root = root.filter(|root| ImageId::of(root) == row.record.image);
+            let root = root.ok_or(refuse(missing))?;
             let twice = |(known, _): &(ImageRow, Vec<u8>)| known.at() == row.at();
             if self.images.iter().any(twice) {
                 return Err(ImportError::Twice { at: row.at() });
             }
-            self.images.push((row, manifest.clone()));
+            self.images.push((row, root.clone()));
         }
         self.manifests.clear();
         Ok(())
@@ -270,14 +252,6 @@ pub enum ImportError {
     /// An index segment could not be made.
     #[error("making an index segment")]
     Segment(#[from] SegmentError),
-    /// A manifest is another image's.
-    #[error("the manifest of {at} is that of image {}", found.short())]
-    Manifest {
-        /// Whose it should be.
-        at: RefName,
-        /// Whose it is.
-        found: ImageId,
-    },
     /// An image stands in two generations.
     #[error("{at} stands in the file twice")]
     Twice {

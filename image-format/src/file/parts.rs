@@ -4,9 +4,9 @@ use super::payload::{PayloadError, expect};
 use crate::bytes::Fields;
 
 /// Payload of a part's head: part 4, reserved 4, offset 8.
-pub const HEAD_LENGTH: u64 = 16;
+pub(super) const HEAD_LENGTH: u64 = 16;
 /// File names count with three digits and go on with four.
-pub const MAX_PARTS: u32 = 9999;
+pub(super) const MAX_PARTS: u32 = 9999;
 
 /// length 8, hash 32.
 const ROW: usize = 40;

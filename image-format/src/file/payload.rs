@@ -2,10 +2,8 @@
 
 use thiserror::Error;
 
-use crate::block::HeaderError;
 use crate::bytes::CutOff;
 use crate::index::SegmentError;
-use crate::manifest::ManifestError;
 use crate::refs::RefError;
 
 /// A payload is not what its kind says.
@@ -57,12 +55,6 @@ pub enum PayloadError {
     /// A block table is no index segment.
     #[error(transparent)]
     Segment(#[from] SegmentError),
-    /// A block's header is wrong.
-    #[error(transparent)]
-    Block(#[from] HeaderError),
-    /// A manifest does not begin as one.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
 }
 
 /// Refuses a field that is not what it must be.

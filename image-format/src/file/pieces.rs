@@ -150,7 +150,7 @@ impl Pieces {
         let left = piece.start.saturating_add(piece.length) - at;
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = buffer.get_mut(..wanted).unwrap_or_default();
-        let read = || {
+        let mut read = || {
             let mut file = File::open(&piece.path)?;
             file.seek(SeekFrom::Start(at - piece.start + piece.head))?;
             file.read_exact(buffer)

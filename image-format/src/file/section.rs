@@ -10,12 +10,12 @@ use thiserror::Error;
 
 use crate::block::MAX_STORED;
 use crate::bytes::{CutOff, Fields};
-use crate::manifest::MAX_MANIFEST;
+use crate::manifest::MAX_ROOT;
 
 /// Bytes before the payload.
 pub const HEADER_LENGTH: u64 = 96;
 /// The bytes every section begins with, so that a damaged file can be searched for them.
-pub const MAGIC: [u8; 8] = *b"mimeosec";
+pub(super) const MAGIC: [u8; 8] = *b"mimeosec";
 
 const VERSION: u32 = 1;
 /// A reader that does not know the kind may pass over it.
@@ -63,7 +63,7 @@ impl fmt::Debug for FileId {
 pub enum Kind {
     /// The first of a file: format and features.
     Header,
-    /// A manifest as a store keeps it.
+    /// The root of a manifest, as a store keeps it; its hash is the image's id.
     Manifest,
     /// The images of a generation with their refs.
     Images,
@@ -119,7 +119,7 @@ impl Kind {
     pub fn limit(self) -> u64 {
         match self {
             Self::Header => 64 << 10,
-            Self::Manifest => MAX_MANIFEST,
+            Self::Manifest => MAX_ROOT,
             Self::Images | Self::Table => 64 << 20,
             // A block of 16 MiB has at most so many chunks of a useful size.
             Self::Chunks => 8 << 20,
@@ -163,7 +163,8 @@ pub struct Section {
     /// Where the section of this kind before it begins, where kinds are
     /// chained (tables of one generation, footers); 0 for none.
     pub link: u64,
-    /// BLAKE3 of the payload. For a block that is its id.
+    /// BLAKE3 of the payload. Of a block that is its id, of a manifest the
+    /// image's, of a block table the segment's.
     pub hash: [u8; 32],
 }
 

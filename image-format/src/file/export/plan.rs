@@ -1,12 +1,12 @@
 //! Which blocks an export copies, and in which order.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use super::{Chunks, ExportError};
+use super::ExportError;
 use crate::fetch::MissingChunk;
 use crate::file::images::ImageRow;
 use crate::file::need;
-use crate::ids::PackId;
+use crate::ids::{ChunkRef, PackId};
 use crate::index::Index;
 use crate::job::BlockJob;
 use crate::share::Share;
@@ -26,15 +26,16 @@ impl Plan {
         rows: &[ImageRow],
         known: &Index,
     ) -> Result<Self, ExportError> {
-        let mut seen = Chunks::new();
-        let mut wanted: HashSet<(PackId, u64)> = HashSet::new();
+        let mut wanted: HashMap<(PackId, u64), bool> = HashMap::new();
         for row in rows {
-            for (id, _) in need::chunks(share, &row.record)? {
-                if !seen.insert(id) || known.find(&id).is_some() {
+            let need = need::of(share, &row.record)?;
+            for ChunkRef { id, .. } in &need.all {
+                if known.find(id).is_some() {
                     continue;
                 }
-                let (place, _) = share.index().find(&id).ok_or(MissingChunk { id })?;
-                wanted.insert((place.pack, place.offset));
+                let (place, _) = share.index().find(id).ok_or(MissingChunk { id: *id })?;
+                let tells = wanted.entry((place.pack, place.offset)).or_default();
+                *tells |= need.manifest.contains(id);
             }
         }
         Ok(Self {
@@ -49,17 +50,17 @@ impl Plan {
     }
 }
 
-/// The blocks at these places with all their chunks, in pack order: what was
-/// captured together stays together.
-fn whole_blocks(index: &Index, mut wanted: HashSet<(PackId, u64)>) -> Vec<BlockJob> {
+/// The blocks at these places with all their chunks: those that tell of others
+/// first, then in pack order, so that what was captured together stays together.
+fn whole_blocks(index: &Index, mut wanted: HashMap<(PackId, u64), bool>) -> Vec<BlockJob> {
     let mut jobs = Vec::new();
     for segment in index.segments() {
         for job in segment.jobs() {
-            if wanted.remove(&(job.place.pack, job.place.offset)) {
-                jobs.push(job);
+            if let Some(tells) = wanted.remove(&(job.place.pack, job.place.offset)) {
+                jobs.push((!tells, job));
             }
         }
     }
-    jobs.sort_by_key(|job| (job.place.pack, job.place.offset));
-    jobs
+    jobs.sort_by_key(|(last, job)| (*last, job.place.pack, job.place.offset));
+    jobs.into_iter().map(|(_, job)| job).collect()
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::{Import, ImportError, ImportReport, Imported};
 use crate::file::images::ImageRow;
-use crate::file::need;
 use crate::file::section::FileId;
 use crate::image::ImageRecord;
 use crate::refs;
@@ -46,10 +45,10 @@ impl Import<'_> {
 }
 
 fn check_whole<S: Store>(share: &Share<S>, row: &ImageRow) -> Result<(), ImportError> {
-    for (chunk, length) in need::chunks(share, &row.record)? {
-        let found = share.index().find(&chunk);
-        if found.is_none_or(|(_, found)| found.length != length) {
-            let at = row.at();
+    for chunk in share.image_chunks(&row.record)? {
+        let found = share.index().find(&chunk.id);
+        if found.is_none_or(|(_, found)| found.length != chunk.length) {
+            let (at, chunk) = (row.at(), chunk.id);
             return Err(ImportError::Incomplete { at, chunk });
         }
     }
