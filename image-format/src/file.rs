@@ -49,6 +49,7 @@ pub use payload::PayloadError;
 pub use scan::{Damage, ScanReport, scan};
 pub use section::{FileId, HEADER_LENGTH, Kind, Section, SectionError};
 pub use sink::{DEFAULT_PART, LEAST_PART, MOST_PART};
+pub use store::open_any;
 
 /// The payloads that are tables, for whoever reads a file without opening it.
 pub mod tables {

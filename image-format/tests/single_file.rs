@@ -5,9 +5,14 @@ mod mim;
 
 use std::fs;
 
+use image_format::block::{self, FilterChoice, SealOptions};
 use image_format::file::{
     ExportError, Kind, MimFile, Target, export, import_file, scan,
 };
+use image_format::ids::{ChunkId, ChunkRef, SegmentId};
+use image_format::index::Segment;
+use image_format::pack::PackBuilder;
+use image_format::profile::Profile;
 use image_format::share::Share;
 use image_format::store::{Fault, MemoryStore, RefName, Store, StoreError};
 use image_format::upkeep::check::check;
@@ -317,12 +322,23 @@ fn file_without_a_block_its_image_needs_is_refused() {
     assert!(error.contains("is in no block"), "{error}");
 }
 
+/// More blocks that do not shrink than a part takes.
+fn wide() -> (MemoryStore, Vec<image_format::ImageRecord>) {
+    let (store, mut records) = two_versions();
+    let mut files = kit::files(2);
+    for seed in 200..204 {
+        files.push((format!("z{seed}.bin"), vec![Some(kit::noise(seed, 3 << 20))]));
+    }
+    records.push(kit::ingest(&store, "wide", &files).unwrap());
+    (store, records)
+}
+
 #[test]
 fn parts_are_found_from_any_of_them_and_come_through_a_pipe() {
-    let (store, records) = two_versions();
+    let (store, records) = wide();
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("pc.mim");
-    let size = 3 << 20;
+    let size = 5 << 20;
     let report = send(&store, &records, Target::Split { base: &base, size });
     assert!(report.parts > 2, "{}", report.parts);
     let path = |part: usize| dir.path().join(format!("pc.mim.{part:03}"));
@@ -353,10 +369,10 @@ fn parts_are_found_from_any_of_them_and_come_through_a_pipe() {
 
 #[test]
 fn missing_swapped_foreign_and_short_parts_are_named() {
-    let (store, records) = two_versions();
+    let (store, records) = wide();
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("pc.mim");
-    let size = 3 << 20;
+    let size = 5 << 20;
     let report = send(&store, &records, Target::Split { base: &base, size });
     let path = |part: usize| dir.path().join(format!("pc.mim.{part:03}"));
     let aside = dir.path().join("aside");
@@ -462,4 +478,65 @@ fn import_stopped_at_any_operation_leaves_a_whole_share_and_is_done_by_the_next(
             holds(&store, "pc", 2, 2);
         }
     }
+}
+
+/// A share where the second version of a file is stored against the first.
+fn leaning() -> (MemoryStore, Vec<image_format::ImageRecord>) {
+    let store = MemoryStore::new();
+    let old = kit::noise(300, 900_000);
+    let mut new = old.clone();
+    new[1000] ^= 1;
+    let file = |bytes: &[u8]| vec![("a.bin".to_owned(), vec![Some(bytes.to_vec())])];
+    let first = kit::ingest(&store, "pc", &file(&old)).unwrap();
+    let (id, length) = (ChunkId::of(&old), 900_000);
+    let options = SealOptions {
+        chunks: 1,
+        profile: Profile::Fast,
+        filter: FilterChoice::None,
+        bases: &[(ChunkRef { id, length }, &old)],
+        verify: true,
+    };
+    let sealed = block::seal(&new, &options).unwrap();
+    assert!(sealed.bases.len() == 1 && sealed.bytes.len() < 10_000);
+    let mut pack = PackBuilder::new();
+    pack.push(&sealed, &[(ChunkId::of(&new), length)]).unwrap();
+    let pack = pack.finish().unwrap();
+    store.put_pack(&pack.id, &pack.bytes).unwrap();
+    let segment = Segment::encode(&pack.jobs).unwrap();
+    store.put_index(&SegmentId::of(&segment), &segment).unwrap();
+    let second = kit::ingest(&store, "pc", &file(&new)).unwrap();
+    (store, vec![first, second])
+}
+
+/// Blocks of a store's index that lean on others.
+fn leaning_blocks(store: &dyn Store) -> usize {
+    let share = Share::open(store).unwrap();
+    let jobs = share.index().segments().iter().flat_map(Segment::jobs);
+    jobs.filter(|job| !job.bases.is_empty()).count()
+}
+
+#[test]
+fn block_that_leans_comes_after_its_bases_and_alone_where_they_stay_behind() {
+    let (store, records) = leaning();
+    assert_eq!(leaning_blocks(&store), 1);
+    let both = piped(&store, &records);
+    assert!(both.len() < 1_000_000);
+    let other = MemoryStore::new();
+    take(&both, &other).unwrap();
+    assert_eq!(leaning_blocks(&other), 1);
+
+    let newest = piped(&store, &records[1..]);
+    let other = MemoryStore::new();
+    take(&newest, &other).unwrap();
+    assert_eq!(leaning_blocks(&other), 0);
+    assert_eq!(check(&other).unwrap().findings, []);
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pc.mim");
+    send(&store, &records[..1], Target::File(&path));
+    let report = send(&store, &records, Target::Append(&path));
+    assert!(report.length < 1_000_000, "it leans on what the file has");
+    let into = MemoryStore::new();
+    import_file(&path, &into, &mut |_| ()).unwrap();
+    assert_eq!(leaning_blocks(&into), 1);
 }
