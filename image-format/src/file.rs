@@ -16,6 +16,7 @@ mod features;
 mod footer;
 mod images;
 mod import;
+mod lean;
 mod need;
 mod open;
 mod order;

@@ -2,9 +2,9 @@
 //! comes, and can pass over a block whose chunks it has.
 
 use super::payload::{PayloadError, expect};
-use crate::block::{HEADER_LENGTH, MAX_RAW, MAX_STORED};
+use crate::block::{HEADER_LENGTH, MAX_BASES, MAX_RAW, MAX_STORED};
 use crate::bytes::Fields;
-use crate::ids::{BlockId, ChunkId, PackId};
+use crate::ids::{BlockId, ChunkId, ChunkRef, PackId};
 use crate::job::{BlockJob, ChunkInBlock};
 use crate::store::BlockPlace;
 
@@ -21,6 +21,8 @@ pub struct BlockHead {
     pub raw: u32,
     /// All its chunks in order, with their lengths, which sum up to `raw`.
     pub chunks: Vec<(ChunkId, u32)>,
+    /// The chunks that must be at hand to open it; they stand in blocks before it.
+    pub bases: Vec<ChunkRef>,
 }
 
 impl BlockHead {
@@ -45,6 +47,7 @@ impl BlockHead {
             stored: job.place.stored,
             raw: job.place.raw,
             chunks: chunks.collect(),
+            bases: job.bases.clone(),
         }
         .check()
     }
@@ -67,22 +70,28 @@ impl BlockHead {
         BlockJob {
             place,
             chunks: self.chunks.iter().map(chunk).collect(),
+            bases: self.bases.clone(),
         }
     }
 
-    /// block id 32, stored 4, raw 4, number of chunks 4, then id 32 and length 4 of each.
+    /// block id 32, stored 4, raw 4, chunks 4, bases 4, then id 32 and length 4
+    /// of each chunk and each base.
     ///
     /// # Errors
     /// More chunks than can be counted.
     pub fn encode(&self) -> Result<Vec<u8>, PayloadError> {
-        let count = u32::try_from(self.chunks.len())
-            .map_err(|_| PayloadError::Reason("too many chunks"))?;
-        let mut bytes = Vec::with_capacity(44 + self.chunks.len().saturating_mul(ROW));
+        let count = |rows: usize| {
+            u32::try_from(rows).map_err(|_| PayloadError::Reason("too many chunks"))
+        };
+        let (chunks, bases) = (count(self.chunks.len())?, count(self.bases.len())?);
+        let mut bytes = Vec::with_capacity(48 + self.chunks.len().saturating_mul(ROW));
         bytes.extend(self.block.as_bytes());
         bytes.extend(self.stored.to_le_bytes());
         bytes.extend(self.raw.to_le_bytes());
-        bytes.extend(count.to_le_bytes());
-        for (id, length) in &self.chunks {
+        bytes.extend(chunks.to_le_bytes());
+        bytes.extend(bases.to_le_bytes());
+        let bases = self.bases.iter().map(|base| (base.id, base.length));
+        for (id, length) in self.chunks.iter().copied().chain(bases) {
             bytes.extend(id.as_bytes());
             bytes.extend(length.to_le_bytes());
         }
@@ -96,18 +105,25 @@ impl BlockHead {
     pub fn decode(bytes: &[u8]) -> Result<Self, PayloadError> {
         let mut fields = Fields::new(bytes);
         let block = BlockId::new(fields.array()?);
-        let (stored, raw, count) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        let rows = u64::from(count) * ROW as u64;
+        let (stored, raw) = (fields.u32()?, fields.u32()?);
+        let (chunk_count, base_count) = (fields.u32()?, fields.u32()?);
+        let rows = (u64::from(chunk_count) + u64::from(base_count)) * ROW as u64;
         expect("length of the rows", rows, fields.left() as u64)?;
         let mut chunks = Vec::new();
-        for _ in 0..count {
+        for _ in 0..chunk_count {
             chunks.push((ChunkId::new(fields.array()?), fields.u32()?));
+        }
+        let mut bases = Vec::new();
+        for _ in 0..base_count {
+            let (id, length) = (ChunkId::new(fields.array()?), fields.u32()?);
+            bases.push(ChunkRef { id, length });
         }
         Self {
             block,
             stored,
             raw,
             chunks,
+            bases,
         }
         .check()
     }
@@ -117,6 +133,9 @@ impl BlockHead {
             || !(1..=MAX_RAW).contains(&self.raw)
         {
             return Err(PayloadError::Reason("impossible length of the block"));
+        }
+        if self.bases.len() > MAX_BASES as usize {
+            return Err(PayloadError::Reason("too many bases"));
         }
         let mut at = 0_u32;
         for ((_, length), row) in self.chunks.iter().zip(0..) {
@@ -141,6 +160,10 @@ mod tests {
             stored: 80,
             raw: 30,
             chunks: vec![(ChunkId::of(b"a"), 10), (ChunkId::of(b"b"), 20)],
+            bases: vec![ChunkRef {
+                id: ChunkId::of(b"c"),
+                length: 30,
+            }],
         }
     }
 

@@ -17,8 +17,8 @@ use super::payload::PayloadError;
 use super::section::{FileId, Kind};
 use super::sink::{FileSink, PipeSink, Sink, SplitSink};
 use super::write::{Before, SectionWriter};
-use super::{BlockHead, FileError, pieces};
-use crate::block::SealError;
+use super::{BlockHead, FileError, lean, pieces};
+use crate::block::{BlockError, SealError};
 use crate::fetch::MissingChunk;
 use crate::ids::{BlockId, ImageId};
 use crate::image::ImageRecord;
@@ -299,11 +299,15 @@ fn copy_blocks<S: Store>(
     let mut blocks = 0;
     for job in &plan.jobs {
         progress(state);
-        let stored = read_block(share, job)?;
-        let head = BlockHead::of(job).map_err(|source| ExportError::Index {
+        let mut stored = read_block(share, job)?;
+        let mut head = BlockHead::of(job).map_err(|source| ExportError::Index {
             place: job.place,
             source,
         })?;
+        if plan.alone.contains(&job.place.block) {
+            let open = lean::open(share.index(), share.store(), job, &stored)?;
+            (head, stored) = lean::stand_alone(&head, &open)?;
+        }
         out.block(&head, &stored)?;
         blocks += 1;
         state.done = state.done.saturating_add(u64::from(job.place.stored));
@@ -358,6 +362,9 @@ pub enum ExportError {
         #[source]
         source: PayloadError,
     },
+    /// A block could not be opened.
+    #[error(transparent)]
+    Block(#[from] BlockError),
     /// A block could not be compressed anew.
     #[error("a block that leans on others could not be made to stand alone")]
     Seal(#[from] SealError),

@@ -17,16 +17,15 @@ use super::open::MimFile;
 use super::payload::PayloadError;
 use super::section::{FileId, Kind, Section};
 use super::stream::{Input, PiecesInput, PipeInput, SectionStream};
-use super::{BlockHead, FileError, Place};
-use crate::block::{self, BlockError};
+use super::{BlockHead, FileError, Place, lean};
+use crate::block::{BlockError, SealError};
 use crate::ids::{ChunkId, ImageId};
 use crate::image::ImageRecord;
 use crate::index::{IndexError, SegmentError};
-use crate::job::BlockJob;
 use crate::pack::PackError;
 use crate::refs::RefError;
 use crate::share::ShareError;
-use crate::store::{RefName, Store, StoreError};
+use crate::store::{BlockPlace, RefName, Store, StoreError};
 
 /// How far an import is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -206,25 +205,24 @@ impl<'s> Import<'s> {
         let head = self.announced.take();
         let head = head.ok_or(FileError::Payload { place, source })?;
         let job = stream.saw_block(&head, section, place)?;
-        if self.packs.has_all(&head.chunks)? {
+        if self.packs.has_all(&head.chunks) {
             self.passed_over += 1;
             return Ok(stream.skip(section, place)?);
         }
         let stored = stream.payload(section, place)?;
-        check_block(&job, &stored)?;
         self.blocks += 1;
         self.stored = self.stored.saturating_add(section.length);
-        self.packs.push(&job, stored, &head.chunks)
+        let open = self.packs.open(&job, &stored)?;
+        // Nothing enters the share under a name that is not its hash.
+        for chunk in &job.chunks {
+            open.chunk(chunk)?;
+        }
+        if self.packs.can_lean(&job) {
+            return self.packs.push(&head, stored);
+        }
+        let (head, stored) = lean::stand_alone(&head, &open)?;
+        self.packs.push(&head, stored)
     }
-}
-
-/// Chunk by chunk: nothing enters the share under a name that is not its hash.
-fn check_block(job: &BlockJob, stored: &[u8]) -> Result<(), ImportError> {
-    let open = block::open(&job.place, stored)?;
-    for chunk in &job.chunks {
-        open.chunk(chunk)?;
-    }
-    Ok(())
 }
 
 /// No image of the file was imported.
@@ -246,6 +244,15 @@ pub enum ImportError {
     /// A block is not what it says.
     #[error("the file holds a block that is not what it says")]
     Block(#[from] BlockError),
+    /// A block could not be compressed anew.
+    #[error("a block that leans on others could not be made to stand alone")]
+    Seal(#[from] SealError),
+    /// The chunk list before a block names other bases than the block.
+    #[error("{place} leans on other chunks than the list before it says")]
+    Bases {
+        /// Which.
+        place: BlockPlace,
+    },
     /// A pack could not be made.
     #[error("making a pack")]
     Pack(#[from] PackError),

@@ -1,12 +1,12 @@
 //! Which blocks an export copies, and in which order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::ExportError;
 use crate::fetch::MissingChunk;
 use crate::file::images::ImageRow;
 use crate::file::need;
-use crate::ids::{ChunkRef, PackId};
+use crate::ids::{BlockId, ChunkId, ChunkRef, PackId};
 use crate::index::Index;
 use crate::job::BlockJob;
 use crate::share::Share;
@@ -16,6 +16,9 @@ use crate::store::Store;
 pub(super) struct Plan {
     /// In the order they are written.
     pub(super) jobs: Vec<BlockJob>,
+    /// Of these, the ones whose bases do not come along: they are compressed
+    /// anew to stand alone.
+    pub(super) alone: HashSet<BlockId>,
 }
 
 impl Plan {
@@ -38,9 +41,8 @@ impl Plan {
                 *tells |= need.manifest.contains(id);
             }
         }
-        Ok(Self {
-            jobs: whole_blocks(share.index(), wanted),
-        })
+        let (jobs, alone) = leaning_last(whole_blocks(share.index(), wanted), known);
+        Ok(Self { jobs, alone })
     }
 
     /// Stored bytes of all blocks.
@@ -63,4 +65,24 @@ fn whole_blocks(index: &Index, mut wanted: HashMap<(PackId, u64), bool>) -> Vec<
     }
     jobs.sort_by_key(|(last, job)| (*last, job.place.pack, job.place.offset));
     jobs.into_iter().map(|(_, job)| job).collect()
+}
+
+/// Blocks that lean on others go behind all that stand alone. Only those whose
+/// bases the file has in blocks that stand alone may go on leaning: to bring
+/// the bases for their sake would cost more than it saves.
+fn leaning_last(jobs: Vec<BlockJob>, known: &Index) -> (Vec<BlockJob>, HashSet<BlockId>) {
+    let (mut jobs, leaning): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| job.bases.is_empty());
+    if leaning.is_empty() {
+        return (jobs, HashSet::new());
+    }
+    let standing: HashSet<ChunkId> = jobs
+        .iter()
+        .flat_map(|job| job.chunks.iter().map(|chunk| chunk.id))
+        .collect();
+    let here = |base: &ChunkRef| standing.contains(&base.id) || known.find_plain(&base.id).is_some();
+    let left_alone = leaning.iter().filter(|job| !job.bases.iter().all(here));
+    let alone = left_alone.map(|job| job.place.block).collect();
+    jobs.extend(leaning);
+    (jobs, alone)
 }

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::ImportError;
-use crate::block::SealedBlock;
-use crate::ids::{ChunkId, SegmentId};
+use crate::block::{self, OpenBlock, SealedBlock};
+use crate::file::{BlockHead, lean};
+use crate::ids::{ChunkId, ChunkRef, SegmentId};
 use crate::index::{Index, Segment};
 use crate::job::BlockJob;
 use crate::pack::PackBuilder;
@@ -40,25 +41,41 @@ impl<'s> Packs<'s> {
     }
 
     /// Whether nothing of a block is new.
-    pub(super) fn has_all(&self, chunks: &[(ChunkId, u32)]) -> Result<bool, ImportError> {
+    pub(super) fn has_all(&self, chunks: &[(ChunkId, u32)]) -> bool {
         let has = |id: &ChunkId| self.pending.contains(id) || self.index.find(id).is_some();
-        Ok(chunks.iter().all(|(id, _)| has(id)))
+        chunks.iter().all(|(id, _)| has(id))
+    }
+
+    /// Opens a block that came. Bases that wait in an unfinished pack are
+    /// stored first, so that they are found as all others.
+    pub(super) fn open(&mut self, job: &BlockJob, stored: &[u8]) -> Result<OpenBlock, ImportError> {
+        let told = block::bases(stored).ok();
+        if told.is_some_and(|told| told != job.bases) {
+            let place = job.place;
+            return Err(ImportError::Bases { place });
+        }
+        if job.bases.iter().any(|base| self.pending.contains(&base.id)) {
+            self.flush()?;
+        }
+        Ok(lean::open(&self.index, self.store, job, stored)?)
+    }
+
+    /// Whether all bases of a block stand in blocks that need none: leaning is one deep.
+    pub(super) fn can_lean(&self, job: &BlockJob) -> bool {
+        let stands = |base: &ChunkRef| self.index.find_plain(&base.id).is_some();
+        job.bases.iter().all(stands)
     }
 
     /// Keeps a block that was checked.
-    pub(super) fn push(
-        &mut self,
-        job: &BlockJob,
-        bytes: Vec<u8>,
-        chunks: &[(ChunkId, u32)],
-    ) -> Result<(), ImportError> {
+    pub(super) fn push(&mut self, head: &BlockHead, bytes: Vec<u8>) -> Result<(), ImportError> {
         let sealed = SealedBlock {
-            id: job.place.block,
+            id: head.block,
             bytes,
-            raw: job.place.raw,
+            raw: head.raw,
+            bases: head.bases.clone(),
         };
-        self.pack.push(&sealed, chunks)?;
-        self.pending.extend(chunks.iter().map(|(id, _)| *id));
+        self.pack.push(&sealed, &head.chunks)?;
+        self.pending.extend(head.chunks.iter().map(|(id, _)| *id));
         if self.pack.len() >= PACK_TARGET {
             self.store_pack()?;
         }
