@@ -11,7 +11,7 @@ use super::repair::{put, u64_at};
 
 const CHECKSUM_AT: usize = 92;
 const LENGTH_AT: usize = 40;
-const HASH_AT: usize = 48;
+const HASH_AT: usize = 56;
 
 /// A header that decodes encodes to the same bytes.
 pub(super) fn section(input: &[u8]) {
