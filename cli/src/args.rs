@@ -1,10 +1,13 @@
 //! Every command, option and its help.
 
 mod capture;
+mod transfer;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+
+pub(crate) use transfer::{ExportArgs, ImportArgs};
 
 use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
@@ -109,6 +112,10 @@ pub(crate) enum ImageCommand {
         #[arg(long, value_name = "NUMBER")]
         partition: Option<u32>,
     },
+    /// Copy images into a single file (.mim): to carry, to pipe, to keep
+    Export(ExportArgs),
+    /// Copy the images of a single file (.mim) into a share
+    Import(ImportArgs),
 }
 
 /// `mimeo serve`.

@@ -9,6 +9,7 @@ mod receipt;
 mod run;
 mod serve;
 mod share;
+mod transfer;
 
 use anyhow::{Context, Result};
 use api::client::Client;

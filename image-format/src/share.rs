@@ -159,7 +159,7 @@ impl<S: Store> Share<S> {
         self.chunks.chunk(&self.index, &self.store, at)
     }
 
-    fn manifest_chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ManifestError> {
+    pub(crate) fn manifest_chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ManifestError> {
         self.chunks.manifest_chunk(&self.index, &self.store, at)
     }
 

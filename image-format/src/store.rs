@@ -150,7 +150,8 @@ pub trait Store: Source {
     fn read_manifest(&self, id: &ImageId) -> Result<Vec<u8>, StoreError>;
 
     /// Commits an image: keeps `bytes` as this very sequence of this name.
-    /// The sequence must be one more than the newest that is there.
+    /// The sequence must be above the newest that is there: a capture takes the
+    /// next one, an import keeps that of the file it comes from.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when another capture was faster.

@@ -10,6 +10,7 @@ mod disks;
 mod image;
 mod machines;
 pub mod repair;
+mod single;
 pub mod sparse;
 mod wire;
 mod words;
@@ -30,6 +31,10 @@ pub const TARGETS: &[Target] = &[
     ("directory", image::directory),
     ("witnesses", image::witnesses),
     ("image_ref", image::image_ref),
+    ("mim_section", single::section),
+    ("mim_footer", single::footer),
+    ("mim_tables", single::mim_tables),
+    ("mim_stream", single::stream),
     ("table", disks::table),
     ("ext4", disks::ext4),
     ("fat", disks::fat),

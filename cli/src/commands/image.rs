@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use image_format::entry::{Entry, Kind};
 use image_format::layout::{Partition, Volume};
-use image_format::{DirStore, ImageRecord, Manifest, Share, VolumeTree};
+use image_format::{ImageRecord, Manifest, Share, Store, VolumeTree};
 
+use super::transfer;
 use crate::args::ImageCommand;
 use crate::output::{self, bytes, moment};
 
@@ -21,12 +22,19 @@ pub(crate) fn run(command: ImageCommand, json: bool) -> Result<()> {
             share,
             partition,
         } => ls(&image, &path, &share, partition, json),
+        ImageCommand::Export(args) => transfer::export(&args, json),
+        ImageCommand::Import(args) => transfer::import(&args, json),
     }
 }
 
-fn open(share: &Path) -> Result<Share<DirStore>> {
-    let opening = || format!("opening the share {}", share.display());
-    Share::open(DirStore::open(share).with_context(opening)?).with_context(opening)
+/// A share, or a single file that is read as one.
+pub(super) fn open(share: &Path) -> Result<Share<Box<dyn Store>>> {
+    let opening = || format!("opening {}", share.display());
+    let (store, warning) = image_format::file::open_any(share).with_context(opening)?;
+    if let Some(warning) = warning {
+        eprintln!("mimeo: warning: {warning}");
+    }
+    Share::open(store).with_context(opening)
 }
 
 fn list(share: &Path, json: bool) -> Result<()> {
@@ -54,7 +62,7 @@ fn system(record: &ImageRecord) -> String {
         .map_or_else(|| "-".to_owned(), |system| system.name.clone())
 }
 
-fn load(image: &str, share: &Path) -> Result<(ImageRecord, Manifest, Share<DirStore>)> {
+fn load(image: &str, share: &Path) -> Result<(ImageRecord, Manifest, Share<Box<dyn Store>>)> {
     let share = open(share)?;
     let record = share.find(image)?;
     let manifest = share.manifest(&record.image)?;

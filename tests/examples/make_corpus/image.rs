@@ -36,6 +36,7 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
     for at in store.list_refs()? {
         corpus.put("image_ref", "reference", &store.read_ref(&at)?)?;
     }
+    super::single::make(corpus, &store)?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 mod boot;
 mod disks;
 mod image;
+mod single;
 mod wire;
 mod words;
 

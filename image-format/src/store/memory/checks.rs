@@ -35,7 +35,7 @@ pub(in crate::store) fn check_manifest(id: &ImageId, bytes: &[u8]) -> Result<(),
 /// Refuses a sequence that does not follow the newest one.
 pub(in crate::store) fn check_follows(at: &RefName, newest: Option<u64>) -> Result<(), StoreError> {
     let newest = newest.unwrap_or(0);
-    if newest.checked_add(1) == Some(at.sequence) {
+    if at.sequence > newest {
         Ok(())
     } else {
         Err(StoreError::Conflict {

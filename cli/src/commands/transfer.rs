@@ -1,0 +1,163 @@
+//! `mimeo image export` and `mimeo image import`: images in a single file.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use image_format::file::{self, ExportReport, FileId, ImportReport, Imported, Target};
+use image_format::store::RefName;
+use image_format::{DirStore, ImageRecord, Share};
+
+use crate::args::{ExportArgs, ImportArgs};
+use crate::output::{self, ProgressLine, bytes};
+
+/// Runs `mimeo image export`.
+pub(crate) fn export(args: &ExportArgs, json: bool) -> Result<()> {
+    let share = super::image::open(&args.share)?;
+    let records: Vec<ImageRecord> = args
+        .images
+        .iter()
+        .map(|image| share.find(image))
+        .collect::<Result<_, _>>()?;
+    let to_pipe = args.output == Path::new("-");
+    let mut stdout = io::stdout().lock();
+    let target = match (to_pipe, args.split) {
+        (true, Some(_)) => bail!("parts cannot go to standard output: name a file"),
+        (true, None) if args.append => bail!("nothing can be appended to standard output"),
+        (true, None) if stdout.is_terminal() => {
+            bail!("standard output is a terminal: send it into a program or name a file")
+        }
+        (true, None) => Target::Pipe(&mut stdout),
+        (false, Some(size)) => Target::Split {
+            base: &args.output,
+            size,
+        },
+        (false, None) if args.append && args.output.exists() => Target::Append(&args.output),
+        (false, None) => Target::File(&args.output),
+    };
+    let mut line = ProgressLine::new(json);
+    let report = file::export(&share, &records, target, FileId::fresh(), &mut |at| {
+        line.update(|| format!("{} of {} written", bytes(at.done), bytes(at.total)));
+    });
+    line.finish();
+    let report = report.with_context(|| format!("exporting to {}", args.output.display()))?;
+    drop(stdout);
+    tell_export(&report, &args.output, to_pipe, json)
+}
+
+fn tell_export(report: &ExportReport, output: &Path, to_pipe: bool, json: bool) -> Result<()> {
+    warn(report.warning.as_deref(), json);
+    let value = serde_json::json!({
+        "file": report.file.to_string(),
+        "images": names(&report.images),
+        "already": names(&report.already),
+        "blocks": report.blocks,
+        "length": report.length,
+        "parts": report.parts,
+        "warning": report.warning,
+    });
+    let people = || {
+        let mut text = String::new();
+        for at in &report.already {
+            text += &format!("{at} was in the file already\n");
+        }
+        for at in &report.images {
+            text += &format!("{at} exported\n");
+        }
+        text + &format!(
+            "{}: {} in {} file(s), {} blocks written",
+            output.display(),
+            bytes(report.length),
+            report.parts,
+            report.blocks
+        )
+    };
+    if to_pipe {
+        // Standard output carries the file.
+        let text = if json { value.to_string() } else { people() };
+        return Ok(writeln!(io::stderr(), "{text}")?);
+    }
+    output::show(json, &value, people)
+}
+
+fn names(refs: &[RefName]) -> Vec<serde_json::Value> {
+    refs.iter()
+        .map(|at| serde_json::json!({ "name": at.name, "sequence": at.sequence }))
+        .collect()
+}
+
+fn warn(warning: Option<&str>, json: bool) {
+    if let Some(warning) = warning.filter(|_| !json) {
+        eprintln!("mimeo: warning: {warning}");
+    }
+}
+
+/// Runs `mimeo image import`.
+pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
+    let opening = || format!("opening the share {}", args.share.display());
+    let store = DirStore::open(&args.share).with_context(opening)?;
+    // Refs that cannot be read are better found before an hour of copying.
+    Share::open(&store).with_context(opening)?;
+    let mut line = ProgressLine::new(json);
+    let mut progress = |at: file::ImportProgress| {
+        line.update(|| {
+            let of = at.total.map_or_else(String::new, |total| format!(" of {}", bytes(total)));
+            format!("{}{of} read, {} new", bytes(at.done), bytes(at.new))
+        });
+    };
+    let report = if args.file == Path::new("-") {
+        file::import_stream(&mut io::stdin().lock(), &store, &mut progress)
+    } else {
+        file::import_file(&args.file, &store, &mut progress)
+    };
+    line.finish();
+    let importing = || {
+        format!(
+            "importing {}; no image of it was committed, and a further try goes on where this one ended",
+            args.file.display()
+        )
+    };
+    tell_import(&report.with_context(importing)?, json)
+}
+
+fn tell_import(report: &ImportReport, json: bool) -> Result<()> {
+    warn(report.warning.as_deref(), json);
+    let image = |image: &Imported| {
+        serde_json::json!({
+            "record": image.record,
+            "sequence_in_file": image.from.sequence,
+            "already": image.already,
+        })
+    };
+    let value = serde_json::json!({
+        "file": report.file.to_string(),
+        "images": report.images.iter().map(image).collect::<Vec<_>>(),
+        "blocks": report.blocks,
+        "stored": report.stored,
+        "passed_over": report.passed_over,
+        "warning": report.warning,
+    });
+    output::show(json, &value, || {
+        let mut text: String = report.images.iter().map(imported).collect();
+        text += &format!(
+            "{} blocks of {} were new, {} were here already",
+            report.blocks,
+            bytes(report.stored),
+            report.passed_over
+        );
+        text
+    })
+}
+
+fn imported(image: &Imported) -> String {
+    let at = RefName {
+        name: image.record.name.clone(),
+        sequence: image.record.sequence,
+    };
+    match (image.already, at == image.from) {
+        (true, true) => format!("{at} was here already\n"),
+        (true, false) => format!("{} was here already as {at}\n", image.from),
+        (false, true) => format!("{at} imported\n"),
+        (false, false) => format!("{} imported as {at}\n", image.from),
+    }
+}
