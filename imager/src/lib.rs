@@ -13,5 +13,6 @@ pub mod readers;
 pub mod scratch;
 pub mod survey;
 pub mod table;
+pub mod tree;
 pub mod verify;
 pub mod volume;

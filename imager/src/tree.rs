@@ -1,0 +1,14 @@
+//! A directory as a volume: captured from one, applied to one, compared with one.
+//!
+//! A directory is reached only through descriptors of its own folders, one
+//! component at a time and never through a symbolic link, so that nothing laid
+//! in the way can lead outside of it.
+
+pub mod apply;
+mod held;
+mod place;
+pub mod plan;
+pub mod verify;
+
+pub use held::{Abilities, Loss, Losses, Lost, Owners};
+pub use place::PlaceError;
