@@ -1,11 +1,15 @@
 //! Every command, option and its help.
 
+mod apply;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
+
+pub(crate) use apply::{ApplyArgs, VerifyArgs};
 
 /// Disk imaging and lite-touch deployment
 ///
@@ -30,6 +34,10 @@ pub(crate) enum Command {
     Share(ShareCommand),
     /// Capture a disk into an image, file by file, without changing it
     Capture(CaptureArgs),
+    /// Put an image onto a disk, into a disk image file or a directory
+    Apply(ApplyArgs),
+    /// Compare a disk or a directory with an image and name each difference
+    Verify(VerifyArgs),
     /// Look at the images of a share
     #[command(subcommand)]
     Image(ImageCommand),

@@ -1,5 +1,6 @@
 //! Word → command.
 
+mod apply;
 pub(crate) mod boot;
 mod capture;
 mod image;
@@ -9,6 +10,7 @@ mod receipt;
 mod run;
 mod serve;
 mod share;
+mod verify;
 
 use anyhow::{Context, Result};
 use api::client::Client;
@@ -21,6 +23,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Share(command) => share::run(command, json),
         Command::Capture(args) => capture::run(&args, json),
+        Command::Apply(args) => apply::run(&args, json),
+        Command::Verify(args) => verify::run(&args, json),
         Command::Image(command) => image::run(command, json),
         Command::Boot(args) => boot::run(args),
         Command::Serve(args) => serve::run(&args),
