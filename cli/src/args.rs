@@ -1,6 +1,7 @@
 //! Every command, option and its help.
 
 mod apply;
+mod capture;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
 
 pub(crate) use apply::{ApplyArgs, VerifyArgs};
+pub(crate) use capture::{CaptureArgs, TreeArgs};
 
 /// Disk imaging and lite-touch deployment
 ///
@@ -32,7 +34,7 @@ pub(crate) enum Command {
     /// Make or check a deployment share
     #[command(subcommand)]
     Share(ShareCommand),
-    /// Capture a disk into an image, file by file, without changing it
+    /// Capture a disk or a directory into an image, without changing it
     Capture(CaptureArgs),
     /// Put an image onto a disk, into a disk image file or a directory
     Apply(ApplyArgs),
@@ -80,22 +82,6 @@ pub(crate) enum ShareCommand {
         /// The share's folder
         dir: PathBuf,
     },
-}
-
-/// `mimeo capture`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CaptureArgs {
-    /// Disk image file or block device to capture; it is only read
-    pub(crate) source: PathBuf,
-    /// The share to capture into
-    #[arg(long, value_name = "DIR")]
-    pub(crate) share: PathBuf,
-    /// Name of the image
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Sector size of the disk in an image file
-    #[arg(long, value_name = "BYTES", default_value_t = 512)]
-    pub(crate) sector_size: u32,
 }
 
 /// `mimeo image`.

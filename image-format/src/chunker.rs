@@ -13,11 +13,31 @@ pub const MAX_CHUNK: usize = 4 << 20;
 // Even sizes: FastCDC looks at two bytes at a time.
 const LEAST: usize = 256 << 10;
 const AVERAGE: usize = 1 << 20;
-/// Small enough for a database page that changed, large enough for the index.
-const FIXED: usize = 64 << 10;
+/// Of a stream's first bytes so many are looked at to tell its kind.
+pub const HEAD: usize = 4096;
+/// Small enough for a page that changed, large enough for the index.
+const FIXED: usize = 32 << 10;
+/// More pieces than this make a manifest large: then they are longer.
+const FIXED_PIECES: u64 = 1 << 17;
+/// Below this only the name says that a stream is written at random: first
+/// bytes like those of a disk are no rarity among firmware and boot sectors.
+const DISK_AT_LEAST: u64 = 64 << 20;
 /// Kinds that are written at random inside: disks of virtual machines, mail stores, databases.
-const WRITTEN_AT_RANDOM: [&[u8]; 8] = [
-    b"vhd", b"vhdx", b"qcow2", b"vmdk", b"vdi", b"pst", b"mdf", b"edb",
+const WRITTEN_AT_RANDOM: [&[u8]; 12] = [
+    b"vhd", b"vhdx", b"qcow2", b"qcow", b"vmdk", b"vdi", b"img", b"raw", b"pst", b"mdf", b"edb",
+    b"ibd",
+];
+/// Where a disk in a file says what it is: QEMU, Hyper-V (both), VMware, `VirtualBox`,
+/// GPT (sectors of 512 bytes), MBR or boot sector, ext2 to ext4.
+const DISK_MAGICS: [(usize, &[u8]); 8] = [
+    (0, b"QFI\xfb"),
+    (0, b"vhdxfile"),
+    (0, b"conectix"),
+    (0, b"KDMV"),
+    (0x40, b"\x7f\x10\xda\xbe"),
+    (512, b"EFI PART"),
+    (510, b"\x55\xaa"),
+    (0x438, b"\x53\xef"),
 ];
 
 /// How a stream is cut.
@@ -32,16 +52,36 @@ pub enum Chunking {
 }
 
 impl Chunking {
-    /// The rule for a stream of `size` bytes whose name has this lower-case extension.
-    pub fn for_stream(extension: &[u8], size: u64) -> Self {
+    /// The rule for a stream of `size` bytes whose name has this lower-case
+    /// extension and which begins with `head` (at most [`HEAD`] bytes count).
+    pub fn for_stream(extension: &[u8], size: u64, head: &[u8]) -> Self {
         if size < WHOLE_BELOW {
             Self::Whole
-        } else if WRITTEN_AT_RANDOM.contains(&extension) {
-            Self::Fixed(FIXED)
+        } else if WRITTEN_AT_RANDOM.contains(&extension)
+            || size >= DISK_AT_LEAST && is_disk(head)
+        {
+            Self::Fixed(fixed_piece(size))
         } else {
             Self::ContentDefined
         }
     }
+}
+
+fn is_disk(head: &[u8]) -> bool {
+    let at = |(offset, magic): &(usize, &[u8])| {
+        head.get(*offset..)
+            .is_some_and(|rest| rest.starts_with(magic))
+    };
+    DISK_MAGICS.iter().any(at)
+}
+
+/// The least power of two, from [`FIXED`] on, that keeps to [`FIXED_PIECES`].
+fn fixed_piece(size: u64) -> usize {
+    let mut piece = FIXED;
+    while piece < MAX_CHUNK && size.div_ceil(piece as u64) > FIXED_PIECES {
+        piece *= 2;
+    }
+    piece
 }
 
 /// Cuts a stream; keeps at most two [`MAX_CHUNK`] of it.

@@ -5,31 +5,36 @@
 //! then ref, each durable before the next; the ref is the commit. Whatever
 //! stops it earlier leaves files nobody refers to, never an image that lies.
 
+mod cut;
 mod image;
 mod press;
+mod stow;
 mod stream;
 
 use std::collections::HashMap;
+use std::thread::Scope;
 
 use thiserror::Error;
 
+pub use cut::{Cut, Cutter, HashedChunk};
 pub use image::ImageWriter;
-pub use stream::StreamWriter;
+pub use stream::{Pieces, StreamWriter};
 
 use crate::block::{self, SealError};
-use crate::chunker::Chunking;
 use crate::fetch::MissingChunk;
+use crate::entry::Piece;
 use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
 use crate::index::{Index, IndexError, Segment, SegmentError};
 use crate::job::BlockJob;
 use crate::lane::{Gathered, LaneKey, Lanes};
 use crate::manifest::{ManifestError, Root};
-use crate::pack::{Pack, PackBuilder, PackError};
+use crate::pack::{PackBuilder, PackError};
 use crate::profile::Profile;
 use crate::refs::{self, RefError};
 use crate::store::{RefName, Store, StoreError};
 use press::Press;
+use stow::{Stow, Stowed};
 
 /// A pack is closed at so many bytes: it is built in memory, on small machines too.
 const PACK_TARGET: u64 = 64 << 20;
@@ -43,6 +48,8 @@ const REF_ATTEMPTS: u32 = 16;
 pub struct IngestOptions {
     /// How hard to compress.
     pub profile: Profile,
+    /// Expand every block again and compare, also where the profile does not ask for it.
+    pub paranoid: bool,
     /// Threads that compress; 0 takes one a core.
     pub threads: usize,
     /// Bytes at which a pack is closed, at most [`crate::pack::MAX_PACK`] less a block.
@@ -53,6 +60,7 @@ impl Default for IngestOptions {
     fn default() -> Self {
         Self {
             profile: Profile::Fast,
+            paranoid: false,
             threads: 0,
             pack_target: PACK_TARGET,
         }
@@ -101,6 +109,7 @@ pub struct Ingest<'s> {
     lanes: Lanes,
     press: Press,
     pack: PackBuilder,
+    stow: Stow<'s>,
     /// Packs that are stored and wait for a segment.
     stored: Vec<BlockJob>,
     stored_packs: usize,
@@ -115,6 +124,27 @@ impl<'s> Ingest<'s> {
     /// # Errors
     /// The store's index cannot be read.
     pub fn new(store: &'s dyn Store, options: IngestOptions) -> Result<Self, IngestError> {
+        Self::with(store, options, Stow::Here(store))
+    }
+
+    /// As [`Ingest::new`], with a thread of `scope` that writes packs, so that
+    /// nothing else waits for the medium.
+    ///
+    /// # Errors
+    /// The store's index cannot be read.
+    pub fn in_scope(
+        scope: &'s Scope<'s, '_>,
+        store: &'s dyn Store,
+        options: IngestOptions,
+    ) -> Result<Self, IngestError> {
+        Self::with(store, options, Stow::in_thread(scope, store))
+    }
+
+    fn with(
+        store: &'s dyn Store,
+        options: IngestOptions,
+        stow: Stow<'s>,
+    ) -> Result<Self, IngestError> {
         let options = IngestOptions {
             pack_target: options.pack_target.min(crate::pack::MAX_PACK / 2),
             ..options
@@ -124,8 +154,13 @@ impl<'s> Ingest<'s> {
             index: Index::load(store)?,
             pending: HashMap::new(),
             lanes: Lanes::new(options.profile),
-            press: Press::new(options.profile, options.threads),
+            press: Press::new(
+                options.profile,
+                options.threads,
+                options.paranoid || options.profile.verifies(),
+            ),
             pack: PackBuilder::new(),
+            stow,
             stored: Vec::new(),
             stored_packs: 0,
             progress: IngestProgress::default(),
@@ -138,9 +173,32 @@ impl<'s> Ingest<'s> {
     /// file's path or name: it decides which chunks share a block, and how the
     /// stream is cut, but nothing of it is kept.
     pub fn stream(&mut self, hint: &[u8], size: u64) -> StreamWriter<'_, 's> {
-        let key = LaneKey::of(hint);
-        let chunking = Chunking::for_stream(&key.extension, size);
-        StreamWriter::new(self, key, chunking, size)
+        StreamWriter::new(self, hint, size)
+    }
+
+    /// Takes the next piece of a stream that another thread cut and hashed.
+    ///
+    /// # Errors
+    /// The store failed, or it failed before.
+    pub fn put(&mut self, pieces: &mut Pieces, cut: Cut) -> Result<(), IngestError> {
+        match cut {
+            Cut::Hole(length) => pieces.push(Piece::Hole { length }),
+            Cut::Chunk(chunk) => {
+                let (id, length) = (chunk.id(), chunk_length(chunk.bytes())?);
+                let key = pieces.key_for(chunk.bytes());
+                if self.is_new(id, length) {
+                    self.gather(key, id, chunk.into_bytes())?;
+                }
+                pieces.push(Piece::Chunk { id, length });
+            }
+        }
+        Ok(())
+    }
+
+    /// The length of a chunk that is stored or on its way.
+    pub fn length_of(&self, id: &ChunkId) -> Option<u32> {
+        let indexed = || self.index.find(id).map(|(_, chunk)| chunk.length);
+        self.pending.get(id).copied().or_else(indexed)
     }
 
     /// How far it is.
@@ -202,20 +260,29 @@ impl<'s> Ingest<'s> {
 
     /// Takes one chunk of a stream.
     fn chunk(&mut self, key: &LaneKey, bytes: &[u8]) -> Result<(ChunkId, u32), IngestError> {
-        let length =
-            u32::try_from(bytes.len()).map_err(|_| SealError::Length { found: bytes.len() })?;
-        let id = ChunkId::of(bytes);
+        let (id, length) = (ChunkId::of(bytes), chunk_length(bytes)?);
+        if self.is_new(id, length) {
+            self.gather(key, id, bytes.to_vec())?;
+        }
+        Ok((id, length))
+    }
+
+    /// Counts a chunk; whether its bytes are wanted.
+    fn is_new(&mut self, id: ChunkId, length: u32) -> bool {
         self.progress.read += u64::from(length);
         self.progress.chunks += 1;
-        if self.pending.contains_key(&id) || self.index.find(&id).is_some() {
-            return Ok((id, length));
+        if self.length_of(&id).is_some() {
+            return false;
         }
         self.progress.new += u64::from(length);
         self.progress.new_chunks += 1;
         self.pending.insert(id, length);
+        true
+    }
+
+    fn gather(&mut self, key: &LaneKey, id: ChunkId, bytes: Vec<u8>) -> Result<(), IngestError> {
         let full = self.lanes.push(key, id, bytes);
-        self.latched(|ingest| full.into_iter().try_for_each(|block| ingest.press(block)))?;
-        Ok((id, length))
+        self.latched(|ingest| full.into_iter().try_for_each(|block| ingest.press(block)))
     }
 
     /// Runs `act` unless something failed before; remembers when it fails.
@@ -259,12 +326,15 @@ impl<'s> Ingest<'s> {
         if full.is_empty() {
             return Ok(());
         }
-        let Pack { id, bytes, jobs } = full.finish()?;
-        self.store.put_pack(&id, &bytes)?;
-        self.stored.extend(jobs);
-        self.stored_packs += 1;
-        self.progress.packs += 1;
+        let durable = self.stow.put(full)?;
+        self.note_durable(durable);
         Ok(())
+    }
+
+    fn note_durable(&mut self, packs: Vec<Stowed>) {
+        self.stored_packs += packs.len();
+        self.progress.packs += packs.len() as u64;
+        self.stored.extend(packs.into_iter().flatten());
     }
 
     /// Only now, with their packs durable, may others find these chunks.
@@ -297,14 +367,14 @@ impl<'s> Ingest<'s> {
             self.pack_block(&sealed, &chunks)?;
         }
         self.store_pack()?;
+        let durable = self.stow.finish()?;
+        self.note_durable(durable);
         self.store_segment()
     }
 
     /// A chunk that an entry names was written here or is in the store, as long as it says.
     fn check_chunk(&self, chunk: &ChunkRef) -> Result<(), IngestError> {
-        let indexed = || self.index.find(&chunk.id).map(|(_, found)| found.length);
-        let found = self.pending.get(&chunk.id).copied().or_else(indexed);
-        match found.ok_or(MissingChunk { id: chunk.id })? {
+        match self.length_of(&chunk.id).ok_or(MissingChunk { id: chunk.id })? {
             length if length == chunk.length => Ok(()),
             length => Err(IngestError::ChunkLength {
                 id: chunk.id,
@@ -313,6 +383,10 @@ impl<'s> Ingest<'s> {
             }),
         }
     }
+}
+
+fn chunk_length(bytes: &[u8]) -> Result<u32, IngestError> {
+    u32::try_from(bytes.len()).map_err(|_| SealError::Length { found: bytes.len() }.into())
 }
 
 /// Commits under the next free sequence of the name.

@@ -131,7 +131,7 @@ impl Lanes {
 
     /// Takes a new chunk and gives back what is full now. A chunk is at most
     /// [`crate::chunker::MAX_CHUNK`] bytes, less than any block's target.
-    pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: &[u8]) -> Vec<Gathered> {
+    pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: Vec<u8>) -> Vec<Gathered> {
         let mut full = Vec::new();
         let name = (key.class, key.extension.clone());
         let waits = self.lanes.get(&name).map_or(0, |lane| lane.bytes);
@@ -139,14 +139,15 @@ impl Lanes {
             full.extend(self.close(&name));
         }
         let lane = self.lanes.entry(name.clone()).or_default();
+        lane.bytes += bytes.len();
+        let filled = lane.bytes;
+        self.gathered += bytes.len();
         lane.chunks.push(Waiting {
             base: key.base.clone(),
             id,
-            bytes: bytes.to_vec(),
+            bytes,
         });
-        lane.bytes += bytes.len();
-        self.gathered += bytes.len();
-        if lane.bytes >= self.target(key.class) {
+        if filled >= self.target(key.class) {
             full.extend(self.close(&name));
         }
         if self.gathered > GATHERED_MAX {
@@ -254,7 +255,7 @@ mod tests {
             key.class = if x86 { Class::X86 } else { Class::Data };
             assert!(
                 lanes
-                    .push(&key, ChunkId::of(&[number]), &[number; 9])
+                    .push(&key, ChunkId::of(&[number]), vec![number; 9])
                     .is_empty()
             );
         }
@@ -278,7 +279,7 @@ mod tests {
             out.extend(lanes.push(
                 &LaneKey::of(hint.as_bytes()),
                 ChunkId::of(&number.to_le_bytes()),
-                &bytes,
+                bytes,
             ));
         }
         assert!(
@@ -308,7 +309,7 @@ mod tests {
                 extension: number.to_le_bytes().to_vec(),
                 base: Vec::new(),
             };
-            lanes.push(&key, ChunkId::of(&number.to_le_bytes()), &vec![0; 1 << 20]);
+            lanes.push(&key, ChunkId::of(&number.to_le_bytes()), vec![0; 1 << 20]);
             assert!(lanes.gathered <= GATHERED_MAX);
         }
     }

@@ -39,7 +39,8 @@ pub use ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId, SegmentId};
 pub use image::{ImageRecord, Manifest, SystemWords, VolumeTree};
 pub use index::{Index, Segment};
 pub use ingest::{
-    ImageWriter, Ingest, IngestError, IngestOptions, IngestProgress, NewImage, StreamWriter,
+    Cut, Cutter, HashedChunk, ImageWriter, Ingest, IngestError, IngestOptions, IngestProgress,
+    NewImage, Pieces, StreamWriter,
 };
 pub use job::{BlockJob, ChunkInBlock};
 pub use manifest::{ManifestError, Root, VolumeRoot, Witness};

@@ -139,13 +139,18 @@ pub fn outline(disk: &dyn Disk) -> Result<Survey, SurveyError> {
 /// What a system among a volume's entries says of itself; `None` when there is
 /// no os-release, or it cannot be read.
 pub fn system_words(entries: &[Found], volume: &dyn Disk) -> Option<SystemWords> {
+    system_words_of(|path, limit| read_file(find(entries, path)?, volume, limit))
+}
+
+/// As [`system_words`], where `read` answers with the first bytes of a file.
+pub(crate) fn system_words_of(read: impl Fn(&[u8], u64) -> Option<Vec<u8>>) -> Option<SystemWords> {
     let text = RELEASES
         .iter()
-        .find_map(|path| read_file(find(entries, path)?, volume, LONGEST_RELEASE))?;
+        .find_map(|path| read(path, LONGEST_RELEASE))?;
     let mut words = parse_release(&String::from_utf8_lossy(&text));
     let machine = PROGRAMS
         .iter()
-        .find_map(|path| architecture(&read_file(find(entries, path)?, volume, 20)?));
+        .find_map(|path| architecture(&read(path, 20)?));
     words.architecture = machine.unwrap_or_default().to_owned();
     Some(words)
 }

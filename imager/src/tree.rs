@@ -5,7 +5,10 @@
 //! in the way can lead outside of it.
 
 pub mod apply;
+pub mod capture;
+pub mod exclude;
 mod held;
+mod metadata;
 mod place;
 pub mod plan;
 pub mod verify;

@@ -1,50 +1,58 @@
-//! `mimeo capture`: a disk becomes an image.
+//! `mimeo capture`: a disk or a directory becomes an image.
+
+mod progress;
+mod tree;
 
 use std::os::unix::fs::FileTypeExt;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use image_format::DirStore;
-use imager::capture::{CaptureOptions, CaptureProgress, capture};
+use image_format::ingest::IngestOptions;
+use imager::capture::{CaptureOptions, capture};
 use imager::disk::Disk;
 use imager::disk::file::FileDisk;
 use imager::disk::linux::BlockDevice;
 
 use crate::args::CaptureArgs;
-use crate::output::{self, ProgressLine, bytes};
+use crate::output::{self, bytes};
+use progress::Progress;
 
 /// Captures what the arguments name; the source is only ever read.
 pub(crate) fn run(args: &CaptureArgs, json: bool) -> Result<()> {
     let store = DirStore::open(&args.share)
         .with_context(|| format!("opening the share {}", args.share.display()))?;
+    let capturing = || format!("capturing {}", args.source.display());
+    match args.source.is_dir() {
+        true => tree::run(args, &store, json).with_context(capturing),
+        false => disk(args, &store, json).with_context(capturing),
+    }
+}
+
+fn disk(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()> {
     let disk = open(args).with_context(|| format!("opening {}", args.source.display()))?;
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
     let options = CaptureOptions {
         name: args.name.clone(),
-        captured: since.as_secs(),
+        captured: now(),
         parent: None,
+        ingest: ingest(args),
     };
-    let begun = Instant::now();
-    let mut line = ProgressLine::new(json);
-    let watch = &mut |progress| line.update(|| words(&progress, begun));
-    let outcome = capture(disk.as_ref(), &store, &options, watch);
-    line.finish();
-    let outcome = outcome.with_context(|| format!("capturing {}", args.source.display()))?;
+    let mut progress = Progress::new(json);
+    let outcome = capture(disk.as_ref(), store, &options, &mut |at| progress.disk(&at));
+    let seconds = progress.finish();
+    let outcome = outcome?;
     for warning in &outcome.warnings {
         eprintln!("warning: {warning}");
     }
     output::show(json, &outcome.record, || {
         let record = &outcome.record;
         format!(
-            "{} version {} is image {}: {} entries, {} of contents, in {:.1} s",
+            "{} version {} is image {}: {} entries, {} of contents, in {seconds:.1} s",
             record.name,
             record.sequence,
             record.image.short(),
             record.entries,
             bytes(record.logical_size),
-            begun.elapsed().as_secs_f64()
         )
     })
 }
@@ -57,21 +65,19 @@ fn open(args: &CaptureArgs) -> Result<Box<dyn Disk>> {
     })
 }
 
-/// How far it is, how fast, how long it may still take.
-fn words(progress: &CaptureProgress, begun: Instant) -> String {
-    let seconds = begun.elapsed().as_secs().max(1);
-    let rate = progress.bytes / seconds;
-    let left = progress
-        .total_bytes
-        .saturating_sub(progress.bytes)
-        .checked_div(rate);
-    format!(
-        "{} of {}, {} of {} files, {}/s, {} s left",
-        bytes(progress.bytes),
-        bytes(progress.total_bytes),
-        progress.files,
-        progress.total_files,
-        bytes(rate),
-        left.map_or_else(|| "?".to_owned(), |left| left.to_string())
-    )
+fn ingest(args: &CaptureArgs) -> IngestOptions {
+    IngestOptions {
+        profile: args.profile.into(),
+        threads: args.threads,
+        paranoid: args.tree.paranoid,
+        ..IngestOptions::default()
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
 }

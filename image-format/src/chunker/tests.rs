@@ -102,17 +102,26 @@ fn fixed_pieces_stay_aligned_behind_a_hole() {
 }
 
 #[test]
-fn name_and_size_choose_the_rule() {
-    assert_eq!(
-        Chunking::for_stream(b"vhdx", 1 << 30),
-        Chunking::Fixed(FIXED)
-    );
-    assert_eq!(
-        Chunking::for_stream(b"dll", 1 << 20),
-        Chunking::ContentDefined
-    );
-    assert_eq!(
-        Chunking::for_stream(b"vhdx", (1 << 20) - 1),
-        Chunking::Whole
-    );
+fn name_size_and_first_bytes_choose_the_rule() {
+    let rule = |extension: &[u8], size, head: &[u8]| Chunking::for_stream(extension, size, head);
+    assert_eq!(rule(b"vhdx", 1 << 30, b""), Chunking::Fixed(FIXED));
+    assert_eq!(rule(b"dll", 1 << 20, b""), Chunking::ContentDefined);
+    assert_eq!(rule(b"vhdx", (1 << 20) - 1, b""), Chunking::Whole);
+    assert_eq!(rule(b"", 64 << 20, b"QFI\xfb"), Chunking::Fixed(FIXED));
+    assert_eq!(rule(b"", (64 << 20) - 1, b"QFI\xfb"), Chunking::ContentDefined);
+    let mut boot_sector = vec![0; 512];
+    boot_sector[510..].copy_from_slice(b"\x55\xaa");
+    assert_eq!(rule(b"", 1 << 30, &boot_sector), Chunking::Fixed(FIXED));
+    boot_sector.pop();
+    assert_eq!(rule(b"", 1 << 30, &boot_sector), Chunking::ContentDefined);
+}
+
+#[test]
+fn a_disk_of_any_size_has_a_bounded_number_of_pieces() {
+    for size in [1_u64 << 20, 4 << 30, (4 << 30) + 1, 100 << 30, 500 << 30] {
+        let piece = fixed_piece(size) as u64;
+        assert!(size.div_ceil(piece) <= FIXED_PIECES, "{size}");
+        assert!(piece == FIXED as u64 || size.div_ceil(piece / 2) > FIXED_PIECES);
+    }
+    assert_eq!(fixed_piece(u64::MAX), MAX_CHUNK);
 }

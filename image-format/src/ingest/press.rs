@@ -31,7 +31,7 @@ pub(super) struct Press {
 }
 
 impl Press {
-    pub(super) fn new(profile: Profile, threads: usize) -> Self {
+    pub(super) fn new(profile: Profile, threads: usize, verify: bool) -> Self {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores() } else { threads }.min(MAX_THREADS);
         let limit = threads * 2;
@@ -40,7 +40,7 @@ impl Press {
         for _ in 0..threads {
             let inbox = Arc::clone(&inbox);
             // Ends by itself when the press is dropped and its inbox closes.
-            thread::spawn(move || work(profile, &inbox));
+            thread::spawn(move || work(profile, verify, &inbox));
         }
         Self {
             jobs,
@@ -76,7 +76,7 @@ impl Press {
     }
 }
 
-fn work(profile: Profile, inbox: &Mutex<Receiver<Job>>) {
+fn work(profile: Profile, verify: bool, inbox: &Mutex<Receiver<Job>>) {
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { block, answer }) = job else {
@@ -88,7 +88,7 @@ fn work(profile: Profile, inbox: &Mutex<Receiver<Job>>) {
             profile,
             filter: block.class.filter(),
             bases: &[],
-            verify: profile.verifies(),
+            verify,
         };
         let sealed = seal(&block.raw, &options).map(|sealed| (sealed, block.chunks));
         // Nobody listens any more when the ingest was given up.

@@ -1,38 +1,27 @@
 //! One stream on its way into the store.
 
+use super::cut::{Cut, Cutter};
 use super::{Ingest, IngestError};
-use crate::chunker::{Chunker, Chunking};
-use crate::entry::{Content, INLINE_LIMIT, Piece};
+use crate::entry::{Content, Piece};
 use crate::lane::{Class, LaneKey};
 
 /// Takes a stream's bytes and holes in order and answers with its [`Content`].
 pub struct StreamWriter<'i, 's> {
     ingest: &'i mut Ingest<'s>,
-    key: LaneKey,
-    chunker: Chunker,
+    cutter: Cutter,
     size: u64,
     taken: u64,
-    /// Contents that may still live in the manifest.
-    inline: Option<Vec<u8>>,
-    pieces: Vec<Piece>,
+    pieces: Pieces,
 }
 
 impl<'i, 's> StreamWriter<'i, 's> {
-    pub(super) fn new(
-        ingest: &'i mut Ingest<'s>,
-        key: LaneKey,
-        chunking: Chunking,
-        size: u64,
-    ) -> Self {
-        let inline = (size <= INLINE_LIMIT as u64).then(Vec::new);
+    pub(super) fn new(ingest: &'i mut Ingest<'s>, hint: &[u8], size: u64) -> Self {
         Self {
             ingest,
-            key,
-            chunker: Chunker::new(chunking),
+            cutter: Cutter::new(hint, size),
             size,
             taken: 0,
-            inline,
-            pieces: Vec::new(),
+            pieces: Pieces::of(hint),
         }
     }
 
@@ -41,21 +30,10 @@ impl<'i, 's> StreamWriter<'i, 's> {
     /// # Errors
     /// More than the announced size, or the store failed.
     pub fn hole(&mut self, length: u64) -> Result<(), IngestError> {
-        if length == 0 {
-            return Ok(());
-        }
         self.advance(length)?;
-        if let Some(bytes) = self.inline.take() {
-            self.cut(&bytes)?;
-        }
-        let (key, ingest, pieces) = (&mut self.key, &mut *self.ingest, &mut self.pieces);
-        self.chunker
-            .finish(length, &mut |chunk| store(ingest, key, pieces, chunk))?;
-        match self.pieces.last_mut() {
-            Some(Piece::Hole { length: before }) => *before += length,
-            _ => self.pieces.push(Piece::Hole { length }),
-        }
-        Ok(())
+        let (ingest, pieces) = (&mut *self.ingest, &mut self.pieces);
+        self.cutter
+            .hole(length, &mut |cut| ingest.put(pieces, cut))
     }
 
     /// The next bytes, in portions of any size.
@@ -64,13 +42,9 @@ impl<'i, 's> StreamWriter<'i, 's> {
     /// More than the announced size, or the store failed.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
         self.advance(bytes.len() as u64)?;
-        match &mut self.inline {
-            Some(inline) => {
-                inline.extend_from_slice(bytes);
-                Ok(())
-            }
-            None => self.cut(bytes),
-        }
+        let (ingest, pieces) = (&mut *self.ingest, &mut self.pieces);
+        self.cutter
+            .write(bytes, &mut |cut| ingest.put(pieces, cut))
     }
 
     /// Ends the stream.
@@ -84,16 +58,15 @@ impl<'i, 's> StreamWriter<'i, 's> {
                 found: self.taken,
             });
         }
-        if self.size == 0 {
-            return Ok(Content::Empty);
-        }
-        if let Some(bytes) = self.inline {
-            return Ok(Content::Inline(bytes));
-        }
-        let (key, ingest, pieces) = (&mut self.key, &mut *self.ingest, &mut self.pieces);
-        self.chunker
-            .finish(0, &mut |chunk| store(ingest, key, pieces, chunk))?;
-        Ok(Content::Pieces(self.pieces))
+        let (ingest, pieces) = (self.ingest, &mut self.pieces);
+        let inline = self
+            .cutter
+            .finish(&mut |cut| ingest.put(pieces, cut))?;
+        Ok(match inline {
+            Some(bytes) if bytes.is_empty() => Content::Empty,
+            Some(bytes) => Content::Inline(bytes),
+            None => Content::Pieces(self.pieces.finish()),
+        })
     }
 
     fn advance(&mut self, length: u64) -> Result<(), IngestError> {
@@ -107,25 +80,47 @@ impl<'i, 's> StreamWriter<'i, 's> {
         self.taken = taken;
         Ok(())
     }
-
-    fn cut(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
-        let (key, ingest, pieces) = (&mut self.key, &mut *self.ingest, &mut self.pieces);
-        self.chunker
-            .push(bytes, &mut |chunk| store(ingest, key, pieces, chunk))
-    }
 }
 
-fn store(
-    ingest: &mut Ingest<'_>,
-    key: &mut LaneKey,
-    pieces: &mut Vec<Piece>,
-    chunk: &[u8],
-) -> Result<(), IngestError> {
-    // Later chunks of a file are of the class its beginning has.
-    if pieces.is_empty() {
-        key.class = Class::of(chunk);
+/// The pieces of a stream that went into the store so far.
+#[derive(Debug, Clone)]
+pub struct Pieces {
+    key: LaneKey,
+    list: Vec<Piece>,
+    has_chunks: bool,
+}
+
+impl Pieces {
+    /// None yet. `hint` is the stream's path or name.
+    pub fn of(hint: &[u8]) -> Self {
+        Self {
+            key: LaneKey::of(hint),
+            list: Vec::new(),
+            has_chunks: false,
+        }
     }
-    let (id, length) = ingest.chunk(key, chunk)?;
-    pieces.push(Piece::Chunk { id, length });
-    Ok(())
+
+    /// All of them, in order.
+    pub fn finish(self) -> Vec<Piece> {
+        self.list
+    }
+
+    /// Appends one; holes side by side are one.
+    pub(super) fn push(&mut self, piece: Piece) {
+        match (self.list.last_mut(), piece) {
+            (Some(Piece::Hole { length: before }), Piece::Hole { length }) => {
+                *before = before.saturating_add(length);
+            }
+            _ => self.list.push(piece),
+        }
+    }
+
+    /// Which chunks the next one belongs to. Later chunks of a file are of the
+    /// class its beginning has.
+    pub(super) fn key_for(&mut self, chunk: &[u8]) -> &LaneKey {
+        if !std::mem::replace(&mut self.has_chunks, true) {
+            self.key.class = Class::of(chunk);
+        }
+        &self.key
+    }
 }

@@ -9,7 +9,6 @@ mod compare;
 mod content;
 mod difference;
 mod extras;
-mod found;
 mod order;
 mod proven;
 
@@ -25,7 +24,6 @@ pub use compare::How;
 pub(crate) use content::holds_piece;
 pub(crate) use difference::TreeDifferences;
 pub use difference::{TreeDifference, TreeWhat};
-pub(crate) use found::{attributes, link_target};
 pub use proven::{Proven, Receipt};
 
 use super::apply::TreeError;

@@ -11,3 +11,6 @@ mod read;
 
 pub use build::Ext4Builder;
 pub use read::open;
+
+/// The inode flags an entry keeps, in the words of `FS_IOC_GETFLAGS`.
+pub(crate) use codec::inode::FLAGS_KEPT;

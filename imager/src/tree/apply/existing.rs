@@ -1,6 +1,6 @@
 //! What lies in the target already: kept where it is right, else out of the way.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,9 +10,10 @@ use rustix::io::Errno;
 
 use super::names::{Have, note};
 use super::{Run, TreeError, at, clear, hands, settle};
+use crate::tree::metadata;
 use crate::tree::place::{FolderId, Rows, Temper, beneath, text};
 use crate::tree::plan::{Others, is_lost_and_found};
-use crate::tree::verify::{holds_piece, link_target};
+use crate::tree::verify::holds_piece;
 
 /// A name of a folder is taken. `true` when a folder has it that may be taken over.
 pub(super) fn folder(
@@ -115,7 +116,9 @@ fn kept(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, found: &Stat) -> rustix:
     }
     match (&entry.kind, FileType::from_raw_mode(found.st_mode)) {
         (Kind::Symlink(target), FileType::Symlink) => {
-            if link_target(folder, entry.name())? != *target || !entry.xattrs.is_empty() {
+            if metadata::target(folder.as_fd(), entry.name())? != *target
+                || !entry.xattrs.is_empty()
+            {
                 return Ok(Kept::Nothing);
             }
             hands::named(run, folder, entry)?;

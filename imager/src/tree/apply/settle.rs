@@ -8,8 +8,8 @@ use rustix::io::{Errno, Result};
 
 use super::Run;
 use crate::tree::held::{FLAGS, Owners, STILL};
+use crate::tree::metadata;
 use crate::tree::place::Temper;
-use crate::tree::verify::attributes;
 
 /// The name of access control lists; a mode and its list are one thing to the kernel.
 const ACL: &[u8] = b"system.posix_acl_";
@@ -83,7 +83,7 @@ pub(super) fn fresh(run: &Run<'_>, file: impl AsFd, temper: &Temper, mode: u32) 
 /// Makes a file that lay there exactly so: what it has besides is removed.
 pub(super) fn exact(run: &Run<'_>, file: impl AsFd, temper: &Temper) -> Result<()> {
     let file = file.as_fd();
-    let found = attributes(file)?;
+    let found = metadata::xattrs(file)?;
     let takes = |name: &[u8]| run.plan.can.xattr(name);
     for name in found.iter().map(|xattr| xattr.name.as_slice()) {
         if takes(name) && !temper.xattrs.iter().any(|xattr| xattr.name == name) {

@@ -12,9 +12,8 @@ use rustix::process::{getegid, geteuid, getgroups};
 use crate::tree::place::beneath;
 
 /// Inode flags that speak of the file and not of its place, as capture keeps
-/// them: secrm unrm compr sync immutable append nodump noatime, journal-data
-/// notail dirsync topdir, dax. No other flag is written or compared.
-pub(crate) const FLAGS: u32 = 0xff | 0x3_c000 | 0x200_0000;
+/// them; no other flag is written or compared.
+pub(crate) use crate::volume::ext4::FLAGS_KEPT as FLAGS;
 /// Immutable and append-only: set last, for after them nothing can be changed.
 pub(crate) const STILL: u32 = 0x30;
 /// Changing it flushes the whole journal: not tried, taken as possible where

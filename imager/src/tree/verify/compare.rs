@@ -5,14 +5,14 @@ use std::sync::Mutex;
 
 use image_format::entry::{Content, Entry, Kind, Timestamp, Xattr};
 use image_format::proof::grouped_digest;
-use rustix::fs::{Advice, FileType, Mode, OFlags, Statx};
+use rustix::fs::{Advice, FileType, Mode, OFlags};
 use rustix::io::{Errno, Result};
 
 use super::content::{self, Wrong};
 use super::difference::{Report, TreeWhat, lacking, tell};
-use super::found;
 use super::order::Item;
-use crate::tree::held::{Abilities, FLAGS, Owners, STILL};
+use crate::tree::held::{Abilities, Owners, STILL};
+use crate::tree::metadata::{self, Stat};
 use crate::tree::place::beneath;
 
 /// How to compare.
@@ -97,13 +97,13 @@ impl One<'_> {
     ) -> Result<(Option<[u8; 32]>, u64)> {
         let (entry, folder) = (self.entry, self.folder);
         let name = entry.name();
-        let stat = found::stat(folder, name)?;
-        let Some(kind) = found::kind(folder, name, &stat)? else {
+        let stat = metadata::stat(folder.as_fd(), name)?;
+        let Some(kind) = metadata::kind(folder.as_fd(), name, &stat)? else {
             return Err(Errno::OPNOTSUPP);
         };
         if kind != entry.kind {
             self.property("kind", words(&entry.kind), words(&kind));
-            return Ok((None, stat.stx_ino));
+            return Ok((None, stat.inode));
         }
         let file = match kind {
             Kind::File | Kind::Directory => Some(open(folder, name, &stat)?),
@@ -111,35 +111,38 @@ impl One<'_> {
         };
         let mut seen = self.seen(&stat, kind, file.as_ref())?;
         let mut same = self.properties(&seen);
-        if stat.stx_nlink != names && entry.kind != Kind::Directory {
+        if stat.links != names && entry.kind != Kind::Directory {
             let words = |count: u32| format!("{count}");
-            self.property("number of names", words(names), words(stat.stx_nlink));
+            self.property("number of names", words(names), words(stat.links));
             same = false;
         }
         // A later name of a group has the contents of the first, and was read there.
         let later = first.is_some_and(|first| first != entry.path.as_slice());
         if let (Some(file), Kind::File, false) = (&file, &entry.kind, later) {
-            same &= self.contents(file, stat.stx_size, buffer)?;
+            same &= self.contents(file, stat.size, buffer)?;
         }
         if same {
             seen.content.clone_from(&entry.content);
         }
-        Ok((same.then(|| grouped_digest(&seen, first)), stat.stx_ino))
+        Ok((same.then(|| grouped_digest(&seen, first)), stat.inode))
     }
 
     /// The entry as it is there, contents left out. What such a target cannot
     /// hold is taken as it must be.
-    fn seen(&self, stat: &Statx, kind: Kind, file: Option<&OwnedFd>) -> Result<Entry> {
+    fn seen(&self, stat: &Stat, kind: Kind, file: Option<&OwnedFd>) -> Result<Entry> {
         let (entry, how) = (self.entry, self.shared.how);
         let (xattrs, flags) = match file {
-            Some(file) => (found::attributes(file)?, flags(file)?),
-            None => (found::attributes_of_name(self.folder, entry.name())?, 0),
+            Some(file) => (metadata::xattrs(file.as_fd())?, metadata::flags(file)?),
+            None => (
+                metadata::xattrs_of_name(self.folder.as_fd(), entry.name())?,
+                0,
+            ),
         };
         let mut seen = Entry::new(entry.path.clone(), kind);
-        seen.mode = u32::from(stat.stx_mode) & 0o7777;
-        (seen.uid, seen.gid) = (stat.stx_uid, stat.stx_gid);
-        seen.times.modified = found::modified(stat);
-        seen.flags = flags & FLAGS;
+        seen.mode = stat.mode;
+        (seen.uid, seen.gid) = (stat.uid, stat.gid);
+        seen.times.modified = stat.times.modified;
+        seen.flags = flags;
         seen.xattrs = xattrs;
         seen.xattrs.retain(|xattr| how.can.xattr(&xattr.name));
         seen.link = entry.link;
@@ -263,8 +266,8 @@ impl One<'_> {
 }
 
 /// Opens what was looked at; it must still be that.
-fn open(folder: &OwnedFd, name: &[u8], stat: &Statx) -> Result<OwnedFd> {
-    let is_folder = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory;
+fn open(folder: &OwnedFd, name: &[u8], stat: &Stat) -> Result<OwnedFd> {
+    let is_folder = stat.file_type == FileType::Directory;
     let kind = if is_folder {
         OFlags::DIRECTORY
     } else {
@@ -276,14 +279,6 @@ fn open(folder: &OwnedFd, name: &[u8], stat: &Statx) -> Result<OwnedFd> {
     match beneath(folder, name, flags | OFlags::NOATIME, Mode::empty()) {
         Err(Errno::PERM) => beneath(folder, name, flags, Mode::empty()),
         other => other,
-    }
-}
-
-fn flags(file: impl AsFd) -> Result<u32> {
-    match rustix::fs::ioctl_getflags(file) {
-        Ok(flags) => Ok(flags.bits()),
-        Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(0),
-        Err(other) => Err(other),
     }
 }
 

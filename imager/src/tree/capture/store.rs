@@ -1,0 +1,222 @@
+//! The one thread that stores: what was read becomes entries of the image, in order.
+
+use std::collections::HashMap;
+
+use image_format::entry::{Content, Entry, Piece};
+use image_format::ingest::{Cut, ImageWriter, Ingest};
+use image_format::lane::LaneKey;
+use image_format::manifest::Witness;
+
+use super::read::{Body, Item, Reader, Reading, Ready, Ripe, Task, times, witness};
+use super::{TreeError, TreeProgress};
+
+/// Takes items in path order.
+pub(super) struct Storing<'w, 'i> {
+    pub(super) ingest: Ingest<'i>,
+    pub(super) image: ImageWriter,
+    pub(super) progress: TreeProgress,
+    pub(super) watch: &'w mut dyn FnMut(TreeProgress),
+    reading: &'w Reading<'w>,
+    /// The file whose pieces are coming.
+    key: LaneKey,
+    pieces: Vec<Piece>,
+    links: HashMap<u32, First>,
+}
+
+/// The first name of a group, for those that follow.
+struct First {
+    /// Without its contents.
+    entry: Entry,
+    inode: u64,
+    witness: Witness,
+    /// Names that may still come.
+    left: u32,
+}
+
+impl<'w, 'i> Storing<'w, 'i> {
+    pub(super) fn new(
+        ingest: Ingest<'i>,
+        image: ImageWriter,
+        reading: &'w Reading<'w>,
+        watch: &'w mut dyn FnMut(TreeProgress),
+    ) -> Self {
+        Self {
+            ingest,
+            image,
+            progress: TreeProgress::default(),
+            watch,
+            reading,
+            key: LaneKey::of(b""),
+            pieces: Vec::new(),
+            links: HashMap::new(),
+        }
+    }
+
+    pub(super) fn item(&mut self, item: Item) -> Result<(), TreeError> {
+        match item {
+            Item::Ready(list) => list.into_iter().try_for_each(|ready| self.ready(ready))?,
+            Item::Begin(key) => {
+                self.key = key;
+                self.pieces.clear();
+            }
+            Item::Cut(cut) => {
+                self.progress.read += cut.weight() as u64;
+                self.ingest.put(&self.key, cut)?.follow(&mut self.pieces);
+            }
+            Item::Failed(error) => return Err(error),
+        }
+        let done = self.ingest.progress();
+        (self.progress.new, self.progress.stored) = (done.new, done.stored);
+        (self.watch)(self.progress);
+        Ok(())
+    }
+
+    fn ready(&mut self, ready: Ready) -> Result<(), TreeError> {
+        match ready {
+            Ready::Entry {
+                entry,
+                witness,
+                body,
+                stat,
+            } => {
+                let entry = self.with_contents(*entry, body)?;
+                self.remember(&entry, stat.inode, witness, stat.links);
+                self.entry(entry, witness)
+            }
+            Ready::Reused(task) => self.reused(*task),
+            Ready::Later(task) => self.later(*task),
+        }
+    }
+
+    fn with_contents(&mut self, mut entry: Entry, body: Body) -> Result<Entry, TreeError> {
+        match body {
+            Body::Kept => self.progress.read += entry.content.size(),
+            Body::Whole(chunk) => {
+                self.progress.read += chunk.bytes().len() as u64;
+                let key = LaneKey::of(&entry.path);
+                let piece = self.ingest.put(&key, Cut::Chunk(chunk))?;
+                entry.content = Content::Pieces(vec![piece]);
+            }
+            Body::Pieces => entry.content = Content::Pieces(std::mem::take(&mut self.pieces)),
+        }
+        Ok(entry)
+    }
+
+    /// Keeps what later names of the same inode need.
+    fn remember(&mut self, entry: &Entry, inode: u64, witness: Witness, links: u32) {
+        let Some(number) = entry.link.filter(|_| links > 1) else {
+            return;
+        };
+        let entry = Entry {
+            content: Content::Empty,
+            kind: entry.kind.clone(),
+            xattrs: entry.xattrs.clone(),
+            path: Vec::new(),
+            ..*entry
+        };
+        self.links.insert(
+            number,
+            First {
+                entry,
+                inode,
+                witness,
+                left: links - 1,
+            },
+        );
+    }
+
+    /// As the parent has it: its metadata seen now, what hangs on its change
+    /// time from then. Contents the share no longer has are read again.
+    fn reused(&mut self, mut task: Task) -> Result<(), TreeError> {
+        let Some(before) = task.before.take() else {
+            return self.read_now(task);
+        };
+        let later = task.link.is_some_and(|link| !link.first);
+        let has_contents = before.content.size() == contents_expected(&task, later);
+        if !has_contents || !self.has_chunks(&before.content) {
+            return match later {
+                true => self.later(task),
+                false => self.read_now(task),
+            };
+        }
+        let stat = &task.stat;
+        let entry = Entry {
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            times: times(stat, self.reading.all_times),
+            link: task.link.map(|link| link.number),
+            ..before
+        };
+        let witness = witness(stat, self.reading.captured);
+        self.progress.unchanged += 1;
+        if !later {
+            self.remember(&entry, stat.inode, witness, stat.links);
+        }
+        self.entry(entry, witness)
+    }
+
+    fn has_chunks(&self, content: &Content) -> bool {
+        let Content::Pieces(pieces) = content else {
+            return true;
+        };
+        pieces.iter().all(|piece| match *piece {
+            Piece::Hole { .. } => true,
+            Piece::Chunk { id, length } => self.ingest.length_of(&id) == Some(length),
+        })
+    }
+
+    /// Another name of an inode: as the first one, if that was captured.
+    fn later(&mut self, task: Task) -> Result<(), TreeError> {
+        let Some(link) = task.link else {
+            return self.read_now(task);
+        };
+        let Some(first) = self.links.get_mut(&link.number) else {
+            return self.read_now(task);
+        };
+        if first.inode != task.stat.inode {
+            return self.read_now(task);
+        }
+        let entry = Entry {
+            path: task.named.path,
+            ..first.entry.clone()
+        };
+        let witness = first.witness;
+        first.left -= 1;
+        if first.left == 0 {
+            self.links.remove(&link.number);
+        }
+        self.entry(entry, witness)
+    }
+
+    /// Reads what nobody else will: rare, so it may keep the others waiting.
+    fn read_now(&mut self, task: Task) -> Result<(), TreeError> {
+        let mut result = Ok(());
+        let mut ripe = Ripe::default();
+        let mut reader = Reader::new(self.reading);
+        let mut sink = |item, _| {
+            result = self.item(item);
+            result.is_ok()
+        };
+        let goes_on = reader.read_one(&task, &mut ripe, &mut sink);
+        if goes_on {
+            ripe.flush(&mut sink);
+        }
+        result
+    }
+
+    fn entry(&mut self, entry: Entry, witness: Witness) -> Result<(), TreeError> {
+        self.progress.entries += 1;
+        self.progress.bytes = self.progress.bytes.saturating_add(entry.content.size());
+        self.image.entry(&mut self.ingest, entry, Some(witness))?;
+        Ok(())
+    }
+}
+
+/// Bytes the parent's entry must have to stand for this name.
+fn contents_expected(task: &Task, later: bool) -> u64 {
+    match task.stat.file_type {
+        rustix::fs::FileType::RegularFile if !later => task.stat.size,
+        _ => 0,
+    }
+}
