@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::names::Laid;
 use super::{Run, TreeError, at, settle};
+use crate::tree::metadata;
 use crate::tree::place::{ROOT, beneath, open_root};
 use crate::tree::plan::{Origin, Others, Plan};
 
@@ -134,7 +135,13 @@ pub(super) fn end(run: &Run<'_>, laid: &Laid) -> Result<(), TreeError> {
             settle::flags(root, temper.flags).map_err(at("setting the flags of", b""))?;
         }
     }
-    rustix::fs::fsync(root).map_err(at("syncing", b""))
+    rustix::fs::fsync(root).map_err(at("syncing", b""))?;
+    let found = metadata::stat(root, b"").map_err(at("looking at", b""))?;
+    let expected = laid.folder_rows.get(ROOT as usize).map(|row| row.modified);
+    match expected.is_none_or(|expected| expected == found.times.modified) {
+        true => Ok(()),
+        false => Err(at("setting the times of", b"")(Errno::STALE)),
+    }
 }
 
 #[cfg(test)]
