@@ -1,5 +1,6 @@
 //! Every command, option and its help.
 
+mod apply;
 mod capture;
 mod transfer;
 
@@ -12,6 +13,7 @@ pub(crate) use transfer::{ExportArgs, ImportArgs};
 use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
 
+pub(crate) use apply::{ApplyArgs, VerifyArgs};
 pub(crate) use capture::{CaptureArgs, TreeArgs};
 
 /// Disk imaging and lite-touch deployment
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Share(ShareCommand),
     /// Capture a disk or a directory into an image, without changing it
     Capture(CaptureArgs),
+    /// Put an image onto a disk, into a disk image file or a directory
+    Apply(ApplyArgs),
+    /// Compare a disk or a directory with an image and name each difference
+    Verify(VerifyArgs),
     /// Look at the images of a share
     #[command(subcommand)]
     Image(ImageCommand),

@@ -1,5 +1,6 @@
 //! Word → command.
 
+mod apply;
 pub(crate) mod boot;
 mod capture;
 mod image;
@@ -10,6 +11,7 @@ mod run;
 mod serve;
 mod share;
 mod transfer;
+mod verify;
 
 use anyhow::{Context, Result};
 use api::client::Client;
@@ -22,6 +24,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Share(command) => share::run(command, json),
         Command::Capture(args) => capture::run(&args, json),
+        Command::Apply(args) => apply::run(&args, json),
+        Command::Verify(args) => verify::run(&args, json),
         Command::Image(command) => image::run(command, json),
         Command::Boot(args) => boot::run(args),
         Command::Serve(args) => serve::run(&args),

@@ -4,12 +4,14 @@
 //! Accessed and changed times are not part of it: reading a disk moves them.
 
 mod digest;
+mod running;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use digest::entry_digest;
+pub use digest::{entry_digest, grouped_digest};
+pub use running::RootHasher;
 
 use crate::bytes::length;
 use crate::entry::Entry;

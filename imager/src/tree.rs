@@ -4,6 +4,14 @@
 //! component at a time and never through a symbolic link, so that nothing laid
 //! in the way can lead outside of it.
 
+pub mod apply;
 pub mod capture;
 pub mod exclude;
+mod held;
 mod metadata;
+mod place;
+pub mod plan;
+pub mod verify;
+
+pub use held::{Abilities, Loss, Losses, Lost, Owners};
+pub use place::PlaceError;

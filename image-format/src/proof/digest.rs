@@ -14,6 +14,13 @@ pub fn entry_digest(entry: &Entry) -> [u8; 32] {
     digest(entry, &entry.content, None)
 }
 
+/// The digest of an entry within its volume: `first` is the first name of its
+/// hard link group, where that has more than one name. For those who see one
+/// entry after another; a later name of a group has no content.
+pub fn grouped_digest(entry: &Entry, first: Option<&[u8]>) -> [u8; 32] {
+    digest(entry, &entry.content, first)
+}
+
 /// Which names belong together.
 pub(super) struct Groups<'a> {
     by_link: HashMap<u32, Group<'a>>,

@@ -1,0 +1,78 @@
+//! `mimeo verify`: a directory compared with an image.
+
+use anyhow::{Context, Result, bail};
+use imager::tree::Losses;
+use imager::tree::verify::{Question, TreeDifference, verify};
+
+use super::apply::volume::Chosen;
+use super::apply::{ProgressShown, is_directory, keep, make};
+use crate::args::VerifyArgs;
+use crate::exit::DoesNotHold;
+use crate::output::{self, bytes};
+
+/// Compares whatever the target is.
+pub(crate) fn run(args: &VerifyArgs, json: bool) -> Result<()> {
+    match is_directory(&args.target)? {
+        true => directory(args, json),
+        false => bail!(
+            "{} is no directory, and this program cannot compare disks yet",
+            args.target.display()
+        ),
+    }
+}
+
+fn directory(args: &VerifyArgs, json: bool) -> Result<()> {
+    if args.sector_size.is_some() {
+        bail!(
+            "--sector-size is for disks; {} is a directory",
+            args.target.display()
+        );
+    }
+    let chosen = Chosen::open(&args.share, &args.image, args.partition)?;
+    let question = Question {
+        extras: !args.keep,
+        allow_loss: args.allow_loss,
+        past_cache: true,
+    };
+    let shown = ProgressShown::new(json);
+    let watch = |count| shown.compared(count);
+    let result = chosen.origin(|origin| verify(&args.target, origin, &question, &watch));
+    shown.finish();
+    let result = result.with_context(|| format!("comparing {}", args.target.display()))?;
+    if let (Some(path), Ok(proven)) = (&args.receipt, &result) {
+        keep(path, &make(&args.target, proven, &Losses::default()))?;
+    }
+    let none = Vec::new();
+    let differences: &Vec<TreeDifference> = result.as_ref().err().unwrap_or(&none);
+    let value = serde_json::json!({
+        "image": chosen.record.image,
+        "target": args.target,
+        "equal": differences.is_empty(),
+        "volume": result.as_ref().ok().map(|proven| &proven.volume),
+        "differences": differences,
+    });
+    output::show(json, &value, || match &result {
+        Ok(proven) => format!(
+            "{} holds image {}: {} entries and {} compared in {:.1} s",
+            args.target.display(),
+            chosen.record.image.short(),
+            proven.volume.entries,
+            bytes(proven.volume.bytes),
+            shown.seconds(),
+        ),
+        Err(differences) => {
+            let lines = differences.iter().map(|one| format!("{one}\n"));
+            lines.collect()
+        }
+    })?;
+    match differences.len() {
+        0 => Ok(()),
+        count => {
+            let (target, image) = (args.target.display(), chosen.record.image.short());
+            Err(DoesNotHold(format!(
+                "{target} differs from image {image}: {count} differences"
+            ))
+            .into())
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Where everything of a volume goes in a directory: folders by number, names,
+//! descriptors.
+
+mod folders;
+mod open;
+mod rows;
+
+pub use folders::PlaceError;
+pub(crate) use folders::{FolderId, Folders, ROOT, Trail};
+pub(crate) use open::{Descriptors, beneath, device_of, open_root, text};
+pub(crate) use rows::{Deposit, FileRow, Rows, Temper};

@@ -1,0 +1,127 @@
+//! Targets that hold something already.
+
+use imager::tree::apply::TreeError;
+use imager::tree::plan::{Others, PlanError, Wishes};
+
+use crate::kit::{Image, clean, file, folder, image, keep, noise};
+
+fn small() -> Image {
+    image(vec![
+        folder(""),
+        folder("etc"),
+        file("etc/a", b"a"),
+        file("etc/b", &noise(1, 5000)),
+    ])
+}
+
+#[test]
+fn a_target_with_things_in_it_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mine"), "mine").unwrap();
+    let refused = small().plan(dir.path(), &Wishes::default()).unwrap_err();
+    let text = refused.to_string();
+    assert!(
+        matches!(refused, PlanError::Occupied { names: 1, .. }),
+        "{text}"
+    );
+    assert!(text.contains("mine") && text.contains("--clean"), "{text}");
+    let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(names.len(), 1);
+}
+
+#[test]
+fn a_plan_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = std::fs::metadata(dir.path()).unwrap().modified().unwrap();
+    small().plan(dir.path(), &Wishes::default()).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let after = std::fs::metadata(dir.path()).unwrap().modified().unwrap();
+    assert_eq!(before, after);
+    let missing = dir.path().join("not/there");
+    assert!(small().plan(&missing, &Wishes::default()).unwrap().make);
+    assert!(!missing.exists());
+}
+
+#[test]
+fn keeping_leaves_others_and_replaces_what_the_image_has() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("etc/mine")).unwrap();
+    std::fs::write(dir.path().join("etc/a"), "old and longer").unwrap();
+    std::fs::write(dir.path().join("outside"), "untouched").unwrap();
+    std::fs::hard_link(dir.path().join("outside"), dir.path().join("etc/b")).unwrap();
+    small().apply(dir.path(), &keep()).unwrap();
+    assert_eq!(std::fs::read(dir.path().join("etc/a")).unwrap(), b"a");
+    assert_eq!(
+        std::fs::read(dir.path().join("etc/b")).unwrap(),
+        noise(1, 5000)
+    );
+    assert_eq!(
+        std::fs::read(dir.path().join("outside")).unwrap(),
+        b"untouched"
+    );
+    assert!(dir.path().join("etc/mine").is_dir());
+    assert_eq!(
+        small().differences(dir.path()),
+        [
+            "/etc/mine: must not be there",
+            "/outside: must not be there"
+        ]
+    );
+}
+
+#[test]
+fn keeping_does_not_remove_a_folder_that_lies_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("etc/a")).unwrap();
+    std::fs::write(dir.path().join("etc/a/mine"), "mine").unwrap();
+    let error = small().apply(dir.path(), &keep()).unwrap_err();
+    assert!(matches!(error, TreeError::FolderInTheWay { .. }), "{error}");
+    assert_eq!(
+        std::fs::read(dir.path().join("etc/a/mine")).unwrap(),
+        b"mine"
+    );
+}
+
+#[test]
+fn cleaning_makes_it_exactly_the_image() {
+    for reuse in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let image = small();
+        image.apply(dir.path(), &Wishes::default()).unwrap();
+        std::fs::create_dir_all(dir.path().join("deep/er/est")).unwrap();
+        std::fs::write(dir.path().join("deep/er/est/x"), "x").unwrap();
+        std::fs::write(dir.path().join("etc/extra"), "x").unwrap();
+        std::fs::remove_file(dir.path().join("etc/a")).unwrap();
+        std::fs::create_dir(dir.path().join("etc/a")).unwrap();
+        std::fs::write(dir.path().join("etc/a/in"), "x").unwrap();
+        let wishes = Wishes {
+            others: Others::Remove,
+            reuse,
+            ..Wishes::default()
+        };
+        let outcome = image.apply(dir.path(), &wishes).unwrap();
+        assert_eq!(outcome.removed, if reuse { 2 } else { 2 });
+        assert!(image.differences(dir.path()).is_empty());
+    }
+}
+
+#[test]
+fn reuse_mends_attributes_without_writing_contents() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = small();
+    image.apply(dir.path(), &Wishes::default()).unwrap();
+    let a = dir.path().join("etc/b");
+    std::fs::set_permissions(&a, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    rustix::fs::setxattr(&a, c"user.x", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+    assert_eq!(image.differences(dir.path()).len(), 2);
+    let outcome = image
+        .apply(
+            dir.path(),
+            &Wishes {
+                reuse: true,
+                ..clean()
+            },
+        )
+        .unwrap();
+    assert_eq!((outcome.written, outcome.kept), (0, 2));
+}
