@@ -1,9 +1,13 @@
 //! What a disk holds, read before anything is planned: table, volumes, systems.
 
+mod glance;
+
 use image_format::entry::Kind;
 use image_format::image::SystemWords;
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
 use thiserror::Error;
+
+pub use glance::glance;
 
 use crate::disk::{Disk, Window};
 use crate::readers;

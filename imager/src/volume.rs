@@ -4,10 +4,13 @@
 //! verification and every simulated power cut.
 
 pub mod empty;
+pub mod exfat;
 pub mod ext4;
 pub mod fat;
+pub mod ntfs;
 pub mod raw;
 pub mod swap;
+pub mod used;
 
 use image_format::entry::Entry;
 use image_format::image::VolumeTree;
@@ -77,6 +80,9 @@ pub struct Layout {
     /// ([`Piece::Chunk`](image_format::entry::Piece) bytes only: holes and
     /// inline contents have none).
     pub places: Vec<Vec<Run>>,
+    /// Ranges (offset, length) that must read as zeros, however the medium
+    /// does that best: what a raw volume has no data for.
+    pub zeros: Vec<(u64, u64)>,
     /// Metadata, ascending, without `withheld`; windows of at most a few MiB.
     pub metadata: Box<dyn Iterator<Item = Write> + Send>,
     /// What makes the volume a volume (boot sector, superblocks): destroyed

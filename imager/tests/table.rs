@@ -239,12 +239,130 @@ fn volumes_and_empty_disks_have_no_table() {
     assert_eq!(table::read(&MemoryDisk::new(100, 512)).unwrap(), None);
 }
 
+/// Two primary partitions and logical ones with the numbers 5, 6 and 7, whose
+/// places are in another order.
+fn with_logical(sector_size: u32) -> DiskLayout {
+    let mut layout = mbr(128 * MIB, sector_size);
+    let kept = 0x0f << 8 | 3 << 16;
+    let places = [(7, 0x82), (5, 0x83), (6, 0x07)];
+    for (place, (number, kind)) in (0_u64..).zip(places) {
+        let mut logical = layout.partitions[0].clone();
+        logical.number = number;
+        logical.start = (40 + 10 * place) * MIB;
+        logical.type_guid[0] = kind;
+        logical.attributes = if number == 6 { kept | 4 } else { kept };
+        layout.partitions.push(logical);
+    }
+    layout
+}
+
 #[test]
-fn logical_partitions_are_refused_by_name() {
-    let disk = made(&mbr(64 * MIB, 512));
-    disk.write_at(446 + 4, &[0x0f]).unwrap();
-    let error = table::read(&disk).unwrap_err();
-    assert!(error.to_string().contains("extended"), "{error}");
+fn logical_partitions_are_made_and_read_back() {
+    for sector_size in [512, 4096] {
+        let layout = with_logical(sector_size);
+        let (found, notes) = noted(&made(&layout));
+        assert_eq!(found.unwrap(), layout);
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+    let mut tight = with_logical(512);
+    tight.partitions[2].start = 18 * MIB + 512;
+    assert!(table::encode(&tight, tight.size, 512).is_err());
+    tight.partitions[2].start = 18 * MIB + 1024;
+    assert_eq!(noted(&made(&tight)).0.unwrap(), tight);
+    tight.partitions[2].start = 18 * MIB;
+    assert!(table::encode(&tight, tight.size, 512).is_err());
+    let wrong = |change: &dyn Fn(&mut DiskLayout)| {
+        let mut layout = with_logical(512);
+        change(&mut layout);
+        table::encode(&layout, layout.size, 512).is_err()
+    };
+    assert!(wrong(&|layout| layout.partitions[2].number = 8));
+    assert!(wrong(&|layout| layout.partitions[4].number = 1));
+    assert!(wrong(&|layout| layout.partitions[0].start = 49 * MIB));
+    assert!(wrong(&|layout| layout.partitions[2].type_guid[0] = 0x05));
+}
+
+fn sfdisk(arguments: &[&str], path: &std::path::Path, script: &str) -> String {
+    use std::io::Write as _;
+    let mut child = Command::new("sfdisk")
+        .args(arguments)
+        .arg(path)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("install fdisk");
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}{errors}");
+    text
+}
+
+#[test]
+fn logical_partitions_made_by_sfdisk_are_read_and_sfdisk_finds_them_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mbr.img");
+    std::fs::File::create(&path).unwrap().set_len(128 * MIB).unwrap();
+    let script = "label: dos\nlabel-id: 0x1234abcd\n\
+                  start=2048, size=16384, type=83, bootable\n\
+                  start=20480, size=200000, type=5\n\
+                  start=22528, size=16384, type=83\n\
+                  start=61440, size=20480, type=82\n\
+                  start=102400, size=8192, type=7\n";
+    sfdisk(&["-q"], &path, script);
+    let before = sfdisk(&["-d"], &path, "");
+    let bytes = std::fs::read(&path).unwrap();
+    let layout = table::read(&MemoryDisk::from_bytes(&bytes, 512)).unwrap().unwrap();
+    let numbers: Vec<u32> = layout.partitions.iter().map(|p| p.number).collect();
+    assert_eq!(numbers, [1, 5, 6, 7]);
+    assert_eq!(layout.partitions[0].attributes, 4);
+    assert_eq!(layout.partitions[2].start, 61_440 * 512);
+    std::fs::write(&path, made(&layout).to_bytes().unwrap()).unwrap();
+    let after = sfdisk(&["-d"], &path, "");
+    // The extended partition is as long as what is in it.
+    let lines = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.contains("type=5"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&after), lines(&before));
+    assert!(after.contains("start=       20480, size=       90112, type=5"), "{after}");
+    assert_eq!(sfdisk(&["-V"], &path, "").matches("overlap").count(), 0);
+}
+
+#[test]
+fn chains_that_come_back_or_lead_nowhere_are_refused() {
+    let layout = with_logical(512);
+    let disk = made(&layout);
+    let records: Vec<u64> = table::encode(&layout, layout.size, 512)
+        .unwrap()
+        .primary
+        .iter()
+        .map(|write| write.offset)
+        .collect();
+    let second = 446 + 16 + 8;
+    for next in [0_u32, 0x7fff_ffff, 1] {
+        let wrong = disk.clone();
+        wrong.write_at(records[1] + second, &next.to_le_bytes()).unwrap();
+        assert!(table::read(&wrong).is_err(), "{next}");
+    }
+    let empty = disk.clone();
+    empty.write_at(records[0] + 510, &[0, 0]).unwrap();
+    let (found, notes) = noted(&empty);
+    assert_eq!(found.unwrap().partitions.len(), 2);
+    assert!(notes[0].contains("nothing in it"), "{notes:?}");
+    for &record in &records {
+        for at in (446..512).map(|at| record + at) {
+            for bit in 0..8 {
+                let wrong = disk.clone();
+                let mut byte = [0];
+                wrong.read_at(at, &mut byte).unwrap();
+                wrong.write_at(at, &[byte[0] ^ 1 << bit]).unwrap();
+                let _any = table::read(&wrong);
+            }
+        }
+    }
 }
 
 #[test]
