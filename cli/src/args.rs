@@ -1,6 +1,7 @@
 //! Every command, option and its help.
 
 mod capture;
+mod disk;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
 
 pub(crate) use capture::{CaptureArgs, TreeArgs};
+pub(crate) use disk::{ApplyArgs, VerifyArgs};
 
 /// Disk imaging and lite-touch deployment
 ///
@@ -34,6 +36,10 @@ pub(crate) enum Command {
     Share(ShareCommand),
     /// Capture a disk or a directory into an image, without changing it
     Capture(CaptureArgs),
+    /// Put an image onto a disk, a partition or into a disk image file
+    Apply(ApplyArgs),
+    /// Compare a disk with an image and name each difference
+    Verify(VerifyArgs),
     /// Look at the images of a share
     #[command(subcommand)]
     Image(ImageCommand),

@@ -1,5 +1,6 @@
 //! Word → command.
 
+mod apply_disk;
 pub(crate) mod boot;
 mod capture;
 mod image;
@@ -21,6 +22,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Share(command) => share::run(command, json),
         Command::Capture(args) => capture::run(&args, json),
+        Command::Apply(args) => apply_disk::apply(&args, json),
+        Command::Verify(args) => apply_disk::verify(&args, json),
         Command::Image(command) => image::run(command, json),
         Command::Boot(args) => boot::run(args),
         Command::Serve(args) => serve::run(&args),

@@ -228,7 +228,7 @@ fn resize(partition: &mut Partition, size: u64) {
     match &mut partition.volume {
         Volume::Ext4(facts) => facts.size = size,
         Volume::Fat(facts) => facts.size = size,
-        Volume::Swap { .. } | Volume::Raw | Volume::Empty => {}
+        Volume::Swap { .. } | Volume::Raw | Volume::Empty | Volume::Tree => {}
     }
 }
 
