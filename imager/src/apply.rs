@@ -5,6 +5,7 @@
 //! last; in between a power cut leaves a disk that nothing starts from, and
 //! the same plan applied again goes on from what verifies.
 
+mod bases;
 mod blocks;
 mod destroy;
 mod error;

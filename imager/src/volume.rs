@@ -15,6 +15,7 @@ pub mod used;
 use image_format::entry::Entry;
 use image_format::image::VolumeTree;
 use image_format::layout::{Partition, Volume};
+use image_format::manifest::Witness;
 use thiserror::Error;
 
 use crate::disk::Disk;
@@ -53,6 +54,20 @@ pub struct Found {
     pub entry: Entry,
     /// Its bytes or where to read them.
     pub data: Data,
+    /// What tells that its contents are as they were; `None` where the file
+    /// system does not say enough for that.
+    pub witness: Option<Witness>,
+}
+
+impl Found {
+    /// An entry nothing vouches for: it is read whenever it is captured.
+    pub fn new(entry: Entry, data: Data) -> Self {
+        Self {
+            entry,
+            data,
+            witness: None,
+        }
+    }
 }
 
 /// A file system that can be read file by file.

@@ -117,10 +117,8 @@ impl Reader for RawReader<'_> {
             size: self.disk.size(),
             runs: self.runs()?,
         };
-        Ok(vec![Found {
-            entry: Entry::new(Vec::new(), Kind::RawVolume),
-            data,
-        }])
+        let entry = Entry::new(Vec::new(), Kind::RawVolume);
+        Ok(vec![Found::new(entry, data)])
     }
 }
 

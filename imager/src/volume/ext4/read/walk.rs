@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use image_format::entry::{Entry, Kind};
+use image_format::manifest::Witness;
 
 use crate::volume::{Data, Found, VolumeError};
 
@@ -49,10 +50,7 @@ impl Ext4<'_> {
                     path: name.path,
                     ..first.clone()
                 };
-                found.push(Found {
-                    entry,
-                    data: Data::None,
-                });
+                found.push(Found::new(entry, Data::None));
                 continue;
             }
             let inode = name.inode;
@@ -172,10 +170,34 @@ impl Ext4<'_> {
             Kind::File => self.data(number, &inode, inline)?,
             _ => Data::None,
         };
+        let witness = match kind {
+            Kind::File => self.witness(number, &inode),
+            _ => None,
+        };
         Ok(Found {
             entry: entry(name.path, kind, &inode, xattrs),
             data,
+            witness,
         })
+    }
+
+    /// What tells that a file is as it was, in this very volume. The kernel
+    /// gives every new inode a generation of its own; where there is none, a
+    /// program made the whole volume, and may have made another one with the
+    /// same numbers and times over it.
+    fn witness(&self, number: u32, inode: &Inode) -> Option<Witness> {
+        if inode.generation == 0 {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.superblock.uuid);
+        hasher.update(&number.to_le_bytes());
+        hasher.update(&inode.generation.to_le_bytes());
+        let mut first = [0; 8];
+        hasher.finalize_xof().fill(&mut first);
+        let (modified, changed) = (inode.times.modified, inode.times.changed);
+        let witness = Witness::of(u64::from_le_bytes(first), inode.size, modified, changed);
+        Some(witness)
     }
 }
 
