@@ -9,8 +9,8 @@ use crate::volume::{Data, Found, VolumeError};
 
 use super::super::codec::checksum::inode_seed;
 use super::super::codec::directory;
-use super::super::codec::inode::{FLAG_INLINE, FLAGS_KEPT, Inode, format};
-use super::super::fault::damaged;
+use super::super::codec::inode::{FLAG_INLINE, FLAG_VERITY, FLAGS_KEPT, Inode, format};
+use super::super::fault::{damaged, unsupported};
 use super::blocks::Ext4;
 
 const ROOT: u32 = 2;
@@ -163,6 +163,7 @@ impl Ext4<'_> {
     fn found(&self, name: Name) -> Result<Found, VolumeError> {
         let number = name.inode;
         let inode = self.inode(number)?;
+        check_kept(&name.path, &inode)?;
         let (xattrs, rest) = self.xattrs(&inode)?;
         let inline = Self::inline_bytes(&inode, rest);
         let kind = self.kind(number, &inode, inline.as_ref())?;
@@ -199,6 +200,26 @@ impl Ext4<'_> {
         let witness = Witness::of(u64::from_le_bytes(first), inode.size, modified, changed);
         Some(witness)
     }
+}
+
+/// What no image can say of a file is not passed over in silence.
+fn check_kept(path: &[u8], inode: &Inode) -> Result<(), VolumeError> {
+    let shown = format!("/{}", path.escape_ascii());
+    if inode.flags & FLAG_VERITY != 0 {
+        return Err(unsupported(
+            format!("{shown} with fs-verity"),
+            "its tree of hashes would be lost",
+            "capture its directory while it is mounted, or make it anew without",
+        ));
+    }
+    if inode.project != 0 {
+        return Err(unsupported(
+            format!("{shown} of project {}", inode.project),
+            "project ids would be lost, and its quota with them",
+            "clear them (chattr -R -p 0), or capture the directory while it is mounted",
+        ));
+    }
+    Ok(())
 }
 
 fn entry(
