@@ -256,7 +256,7 @@ fn ingest_contents(
             let found = &opened[file.volume].found[file.entry];
             let hint = match found.entry.kind {
                 Kind::RawVolume => VOLUME_HINT,
-                _ => &found.entry.path,
+                _ => found.entry.path.as_slice(),
             };
             let mut stream = ingest.stream(hint, file.size);
             loop {

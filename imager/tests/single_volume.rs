@@ -33,7 +33,7 @@ fn each_volume_of_a_disk_goes_alone_onto_smaller_and_larger_partitions() {
         let alone = single(&manifest, number).unwrap();
         for (size, sector_size) in sizes.into_iter().flat_map(|size| [(size, 512), (size, 4096)]) {
             let target = MemoryDisk::new(size * MIB, sector_size);
-            target.write_at(MIB, &reference::noise(300_000, 77)).unwrap();
+            target.write_at(100_000, &reference::noise(300_000, 77)).unwrap();
             let plan = planned(&record, &alone, &target, &Wishes::default());
             applied(&target, &plan, &jobs, &store);
             fsck(&target, &plan.layout);

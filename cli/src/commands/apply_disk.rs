@@ -311,7 +311,7 @@ fn carry_out(
     let options = ApplyOptions {
         look_everywhere: args.reuse,
     };
-    let mut shown = progress::Shown::new(json);
+    let shown = progress::Shown::new(json);
     let watch = &mut |event| shown.event(event);
     let proof = apply_with(plan, disk, &jobs, image.share.store(), RUN, options, watch);
     shown.finish();

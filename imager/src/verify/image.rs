@@ -109,7 +109,9 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
 
 /// Type, id, name and attributes of a partition.
 fn same_words(expected: &Partition, found: &Partition, report: &mut Report) {
-    let hex = |bytes: &[u8; 16]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = |bytes: &[u8; 16]| -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
     let types = (&expected.type_guid, &found.type_guid);
     report.property(&[], "partition type", types, hex);
     report.property(&[], "partition id", (&expected.guid, &found.guid), hex);
