@@ -3,7 +3,6 @@
 mod boot_entry;
 mod bootable;
 mod disk;
-mod glance;
 mod identity;
 mod image;
 pub(crate) mod power;

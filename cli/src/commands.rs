@@ -1,6 +1,7 @@
 //! Word → command.
 
 mod apply;
+mod apply_disk;
 pub(crate) mod boot;
 mod capture;
 mod image;

@@ -40,6 +40,13 @@ const DISK_MAGICS: [(usize, &[u8]); 8] = [
     (0x438, b"\x53\xef"),
 ];
 
+/// The extension under which a whole volume is streamed: see [`VOLUME_HINT`].
+const VOLUME: &[u8] = b"mimeovolume";
+/// What a volume that is taken as it lies is called when it is streamed: it is
+/// cut at multiples of 1 MiB of the volume, so that two volumes of one base
+/// share what did not move.
+pub const VOLUME_HINT: &[u8] = b"volume.mimeovolume";
+
 /// How a stream is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunking {
@@ -57,6 +64,8 @@ impl Chunking {
     pub fn for_stream(extension: &[u8], size: u64, head: &[u8]) -> Self {
         if size < WHOLE_BELOW {
             Self::Whole
+        } else if extension == VOLUME {
+            Self::Fixed(AVERAGE)
         } else if WRITTEN_AT_RANDOM.contains(&extension)
             || size >= DISK_AT_LEAST && is_disk(head)
         {

@@ -48,7 +48,7 @@ pub enum Scheme {
         /// Disk GUID as stored (first three fields little-endian).
         disk_guid: [u8; 16],
     },
-    /// Master boot record with its disk signature; primary partitions only.
+    /// Master boot record with its disk signature.
     Mbr {
         /// Bytes 440..444.
         signature: u32,
@@ -72,7 +72,9 @@ pub struct Partition {
     pub type_guid: [u8; 16],
     /// Unique GUID as stored; zero on MBR.
     pub guid: [u8; 16],
-    /// GPT attribute bits; on MBR bit 2 says active (legacy boot).
+    /// GPT attribute bits; on MBR bit 2 says active (legacy boot), and on its
+    /// logical partitions (from 5 on) bits 8 to 15 are the type and bits 16 to
+    /// 19 the number of the extended partition they lie in.
     pub attributes: u64,
     /// GPT name, UTF-16 code units without the trailing zeros.
     pub name: Vec<u16>,

@@ -5,6 +5,7 @@
 //! last; in between a power cut leaves a disk that nothing starts from, and
 //! the same plan applied again goes on from what verifies.
 
+mod bases;
 mod blocks;
 mod destroy;
 mod error;
@@ -35,6 +36,14 @@ use pen::Pen;
 /// Threads beyond this many wait for the medium, not for a processor.
 const MOST_THREADS: usize = 16;
 
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ApplyOptions {
+    /// Look for contents at their place on all of the disk, instead of giving
+    /// up when a sample finds none.
+    pub look_everywhere: bool,
+}
+
 /// Carries out `plan` on `disk`. `jobs` name the blocks that `source` has for
 /// the image (more than needed is fine); `run` is remembered on the disk.
 ///
@@ -49,6 +58,23 @@ pub fn apply(
     run: &str,
     watch: &mut dyn FnMut(ApplyEvent),
 ) -> Result<Proof, ApplyError> {
+    let options = ApplyOptions::default();
+    apply_with(plan, disk, jobs, source, run, options, watch)
+}
+
+/// As [`apply`], with wishes.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_with(
+    plan: &Plan,
+    disk: &dyn Disk,
+    jobs: &[BlockJob],
+    source: &dyn Source,
+    run: &str,
+    options: ApplyOptions,
+    watch: &mut dyn FnMut(ApplyEvent),
+) -> Result<Proof, ApplyError> {
     suits(plan, disk)?;
     let before = interrupted(plan, disk);
     if let Some(Marker { run, .. }) = &before {
@@ -59,7 +85,14 @@ pub fn apply(
         // Owned by the thread: its end is what ends the listening below.
         let work = scope.spawn(move || {
             let progress = Progress::new(&notes);
-            carry_out(plan, disk, jobs, source, run, before, &progress)
+            let work = Work {
+                plan,
+                jobs,
+                source,
+                run,
+                look: options.look_everywhere,
+            };
+            carry_out(&work, disk, before.as_ref(), &progress)
         });
         let mut teller = Teller::default();
         heard
@@ -91,24 +124,31 @@ fn interrupted(plan: &Plan, disk: &dyn Disk) -> Option<Marker> {
     marker.flatten()
 }
 
+/// What is to be done, whatever the disk holds.
+struct Work<'w> {
+    plan: &'w Plan,
+    jobs: &'w [BlockJob],
+    source: &'w dyn Source,
+    run: &'w str,
+    look: bool,
+}
+
 fn carry_out(
-    plan: &Plan,
+    work: &Work<'_>,
     disk: &dyn Disk,
-    jobs: &[BlockJob],
-    source: &dyn Source,
-    run: &str,
-    before: Option<Marker>,
+    before: Option<&Marker>,
     progress: &Progress<'_>,
 ) -> Result<Proof, ApplyError> {
+    let plan = work.plan;
     let pen = Pen::new(disk, plan);
     progress.start(Phase::Destroy, 0);
-    let same_plan = before.as_ref().is_some_and(|marker| marker.plan == plan.id);
+    let same_plan = before.is_some_and(|marker| marker.plan == plan.id);
     destroy::destroy(&pen, plan, same_plan)?;
-    mark(plan, &pen, run)?;
+    mark(plan, &pen, work.run)?;
     metadata::write(&pen, plan, progress)?;
-    let kept = reuse::reuse(&pen, plan, before.is_some(), progress)?;
+    let kept = reuse::reuse(&pen, plan, before.is_some() || work.look, progress)?;
     blocks::write_local(&pen, plan, &kept)?;
-    blocks::write_blocks(&pen, plan, jobs, source, &kept, progress)?;
+    blocks::write_blocks(&pen, plan, work.jobs, work.source, &kept, progress)?;
     pen.sync()?;
     pen.bypass_cache()?;
     let read = read_back(plan, &pen, progress)?;

@@ -1,23 +1,30 @@
 //! A disk becomes an image: surveyed, read once in the order in which it lies,
-//! and handed on file by file. Strictly read only.
+//! and handed on file by file. What did not change since the image before it
+//! is not read at all. Strictly read only.
 
+mod before;
+mod error;
 mod gap;
 mod reading;
 
 use std::sync::mpsc::{self, Receiver};
 
-use image_format::entry::Content;
+use image_format::chunker::VOLUME_HINT;
+use image_format::entry::{Content, Entry, Kind};
 use image_format::ids::ImageId;
-use image_format::image::{ImageRecord, Manifest, VolumeTree};
-use image_format::ingest::{Ingest, IngestError, IngestOptions, NewImage};
+use image_format::image::ImageRecord;
+use image_format::ingest::{ImageWriter, Ingest, IngestError, IngestOptions, NewImage};
 use image_format::layout::{DiskLayout, Partition, Volume};
+use image_format::share::ShareError;
 use image_format::store::Store;
-use thiserror::Error;
+
+pub use error::CaptureError;
 
 use crate::disk::{Disk, Window};
 use crate::readers;
-use crate::survey::{self, SurveyError};
-use crate::volume::{Found, VolumeError};
+use crate::survey;
+use crate::volume::Found;
+use before::{Before, Kept};
 use reading::{Portion, ReadError};
 
 /// Portions that may wait between the disk and the ingest; each has at most
@@ -25,14 +32,17 @@ use reading::{Portion, ReadError};
 const WAITING: usize = 32;
 
 /// What an image is called and compared with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CaptureOptions {
     /// The name to capture under.
     pub name: String,
     /// Seconds since 1970 now: libraries have no clock.
     pub captured: u64,
-    /// The image this one follows, if any.
+    /// The image this one follows, if any: files it vouches for are not read.
     pub parent: Option<ImageId>,
+    /// Keep the times of access and of change too. Otherwise they are those of
+    /// modification, or no two captures of a running system would be equal.
+    pub all_times: bool,
     /// How to store.
     pub ingest: IngestOptions,
 }
@@ -48,6 +58,10 @@ pub struct CaptureProgress {
     pub files: u64,
     /// Files there are.
     pub total_files: u64,
+    /// Bytes of content that the image before it vouched for, holes included.
+    pub kept_bytes: u64,
+    /// Files that were not read for that.
+    pub kept_files: u64,
 }
 
 /// A finished capture.
@@ -57,66 +71,6 @@ pub struct CaptureOutcome {
     pub record: ImageRecord,
     /// What people should know: things that could not be kept or looked odd.
     pub warnings: Vec<String>,
-}
-
-/// Why there is no image. Nothing was committed.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum CaptureError {
-    /// The disk cannot be understood.
-    #[error("surveying {disk}")]
-    Survey {
-        /// The disk.
-        disk: String,
-        /// Why.
-        source: SurveyError,
-    },
-    /// There is nothing to capture.
-    #[error("{disk} has neither a partition table nor a volume; is it the right disk?")]
-    Blank {
-        /// The disk.
-        disk: String,
-    },
-    /// A partition that is not on the disk.
-    #[error("partition {partition} ends at byte {end}, the disk has {size}")]
-    PastEnd {
-        /// Its number.
-        partition: u32,
-        /// Its end by the table.
-        end: u64,
-        /// Bytes there are.
-        size: u64,
-    },
-    /// A volume cannot be read as what it is.
-    #[error("partition {partition}: {source}")]
-    Volume {
-        /// Its number.
-        partition: u32,
-        /// Why.
-        source: VolumeError,
-    },
-    /// The disk failed under a file.
-    #[error("partition {partition}, {path}: byte {offset} of the volume cannot be read")]
-    Read {
-        /// Number of the partition.
-        partition: u32,
-        /// The file.
-        path: String,
-        /// Where in the volume.
-        offset: u64,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The disk could not be read to the end, and nobody said why.
-    #[error("reading the disk ended early; capture again")]
-    CutShort,
-    /// The store did not take it.
-    #[error("storing the image")]
-    Ingest {
-        /// Why.
-        #[from]
-        source: IngestError,
-    },
 }
 
 /// A partition with what its reader found.
@@ -153,31 +107,81 @@ pub fn capture(
             Volume::Ext4(_) => survey::system_words(&opened.found, &opened.window),
             _ => None,
         });
+    let mut progress = CaptureProgress::default();
+    if let Some(parent) = &options.parent {
+        let kept = take_over(store, parent, &layout, &mut opened);
+        match kept {
+            Ok(kept) => (progress.kept_files, progress.kept_bytes) = (kept.files, kept.bytes),
+            Err(error) => warnings.push(format!(
+                "the image to compare with cannot be used, everything was read: {error}"
+            )),
+        }
+    }
     let mut ingest = Ingest::new(store, options.ingest)?;
-    let contents = ingest_contents(&opened, &mut ingest, watch)?;
+    let contents = ingest_contents(&opened, &mut ingest, progress, watch)?;
     for (volume, entry, content) in contents {
         opened[volume].found[entry].entry.content = content;
     }
-    let tree = |opened: Opened<'_>| VolumeTree {
-        partition: opened.index,
-        entries: opened.found.into_iter().map(|found| found.entry).collect(),
-    };
-    let manifest = Manifest {
-        disk: layout,
-        volumes: opened.into_iter().map(tree).collect(),
-    };
-    let (name, captured, parent) = (options.name.clone(), options.captured, options.parent);
-    let record = ingest.commit(
-        manifest,
+    let mut image = ImageWriter::new(layout);
+    for volume in opened {
+        write_entries(volume, options.all_times, &mut ingest, &mut image)?;
+    }
+    let record = ingest.finish(
+        image,
         NewImage {
-            name,
-            captured,
-            parent,
+            name: options.name.clone(),
+            captured: options.captured,
+            parent: options.parent,
             system,
             source: None,
         },
     )?;
     Ok(CaptureOutcome { record, warnings })
+}
+
+/// Takes from the parent what it vouches for, volume by volume.
+fn take_over(
+    store: &dyn Store,
+    parent: &ImageId,
+    layout: &DiskLayout,
+    opened: &mut [Opened<'_>],
+) -> Result<Kept, ShareError> {
+    let before = Before::open(store, parent)?;
+    let mut all = Kept::default();
+    for volume in opened {
+        let number = volume.partition.number;
+        let kept = before.take_over(&layout.scheme, number, &mut volume.found)?;
+        all.files += kept.files;
+        all.bytes = all.bytes.saturating_add(kept.bytes);
+    }
+    Ok(all)
+}
+
+/// Hands a volume's entries on, and forgets them.
+fn write_entries(
+    volume: Opened<'_>,
+    all_times: bool,
+    ingest: &mut Ingest<'_>,
+    image: &mut ImageWriter,
+) -> Result<(), IngestError> {
+    image.volume(ingest, volume.index)?;
+    for Found {
+        mut entry, witness, ..
+    } in volume.found
+    {
+        if !all_times {
+            quieten(&mut entry);
+        }
+        image.entry(ingest, entry, witness)?;
+    }
+    Ok(())
+}
+
+/// Reading and linking a file move these times; they say nothing of it.
+fn quieten(entry: &mut Entry) {
+    let modified = entry.times.modified;
+    entry.times.accessed = modified;
+    entry.times.changed = modified;
 }
 
 /// Opens every partition that has entries and reads its metadata. A volume its
@@ -222,6 +226,7 @@ fn open_all<'disk>(
 fn ingest_contents(
     opened: &[Opened<'_>],
     ingest: &mut Ingest<'_>,
+    begun: CaptureProgress,
     watch: &mut dyn FnMut(CaptureProgress),
 ) -> Result<Vec<(usize, usize, Content)>, CaptureError> {
     let volumes: Vec<_> = opened
@@ -238,7 +243,7 @@ fn ingest_contents(
             .map(|file| file.bytes)
             .fold(0, u64::saturating_add),
         total_files: order.len() as u64,
-        ..CaptureProgress::default()
+        ..begun
     };
     let (send, receive) = mpsc::sync_channel(WAITING);
     std::thread::scope(|scope| {
@@ -249,7 +254,11 @@ fn ingest_contents(
         let receive = receive;
         for file in order {
             let found = &opened[file.volume].found[file.entry];
-            let mut stream = ingest.stream(&found.entry.path, file.size);
+            let hint = match found.entry.kind {
+                Kind::RawVolume => VOLUME_HINT,
+                _ => found.entry.path.as_slice(),
+            };
+            let mut stream = ingest.stream(hint, file.size);
             loop {
                 match next(&receive, opened)? {
                     Portion::Hole(length) => stream.hole(length)?,

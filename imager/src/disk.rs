@@ -11,6 +11,7 @@ pub mod identity;
 pub mod linux;
 pub mod list;
 pub mod memory;
+pub mod target;
 pub mod withheld;
 
 pub use crash::CrashDisk;
@@ -18,6 +19,7 @@ pub use file::FileDisk;
 pub use identity::{DiskIdentity, ListedDisk};
 pub use linux::BlockDevice;
 pub use memory::MemoryDisk;
+pub use target::{TargetDisk, TargetKind};
 pub use withheld::Withheld;
 
 /// Random access to a disk, an image file or a part of one.
@@ -36,6 +38,12 @@ pub trait Disk: Send + Sync {
     /// Writes all of `bytes` at `offset`; writing past the end is an error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Makes `length` bytes at `offset` read as zeros, by whatever way is
+    /// quickest: a hole in a file, a command of the device, else zeros written.
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        write_zeros(self, offset, length)
+    }
+
     /// Returns when everything written so far is on the medium.
     fn sync(&self) -> io::Result<()>;
 
@@ -53,6 +61,22 @@ pub trait Disk: Send + Sync {
 
     /// How people name it: `/dev/sda`, `reference.img`.
     fn describe(&self) -> String;
+}
+
+/// Zeros are written in windows of this many bytes.
+const ZEROS: u64 = 1 << 20;
+
+/// [`Disk::zero`] for media that know no better way.
+fn write_zeros<D: Disk + ?Sized>(disk: &D, offset: u64, length: u64) -> io::Result<()> {
+    let zeros = vec![0; usize::try_from(length.min(ZEROS)).unwrap_or(0)];
+    let (mut at, mut left) = (offset, length);
+    while left > 0 {
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        disk.write_at(at, &zeros[..part])?;
+        at = at.saturating_add(part as u64);
+        left -= part as u64;
+    }
+    Ok(())
 }
 
 /// A stretch of a disk seen as a disk: a partition, with or without a table.
@@ -103,6 +127,12 @@ impl Disk for Window<'_> {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let place = self.within(offset, bytes.len())?;
         self.disk.write_at(place, bytes)
+    }
+
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        let whole = usize::try_from(length).map_err(io::Error::other)?;
+        let place = self.within(offset, whole)?;
+        self.disk.zero(place, length)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -9,6 +9,7 @@ mod overlay;
 mod places;
 mod refusal;
 mod show;
+mod single;
 mod target;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use arrange::PlannedVolume;
 pub use overlay::{OverlayFile, OverlayKind};
 pub use places::{Places, Stretch};
 pub use refusal::Refusal;
+pub use single::single;
 pub use target::{Target, Wishes};
 
 /// Everything an apply will do to a disk.

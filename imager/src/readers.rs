@@ -4,11 +4,11 @@ use image_format::layout::Volume;
 
 use crate::disk::Disk;
 use crate::volume::empty::EmptyReader;
-use crate::volume::ext4;
 use crate::volume::fat::{self, FatReader};
 use crate::volume::raw::RawReader;
 use crate::volume::swap::Swap;
-use crate::volume::{Reader, VolumeError};
+use crate::volume::used::Allocation;
+use crate::volume::{Reader, VolumeError, exfat, ext4, ntfs};
 
 /// A magic that stands for something read sector by sector.
 struct Stranger {
@@ -16,6 +16,8 @@ struct Stranger {
     magic: &'static [u8],
     name: &'static str,
     advice: &'static str,
+    /// Asks the volume which of its room is in use.
+    allocation: Option<fn(&dyn Disk) -> Result<Allocation, VolumeError>>,
 }
 
 const AS_SECTORS: &str =
@@ -29,54 +31,63 @@ const STRANGERS: [Stranger; 9] = [
         magic: b"-FVE-FS-",
         name: "BitLocker",
         advice: LOCKED,
+        allocation: None,
     },
     Stranger {
         offset: 0,
         magic: b"LUKS\xba\xbe",
         name: "LUKS",
         advice: LOCKED,
+        allocation: None,
     },
     Stranger {
         offset: 3,
         magic: b"NTFS    ",
         name: "NTFS",
         advice: AS_SECTORS,
+        allocation: Some(ntfs::allocation),
     },
     Stranger {
         offset: 3,
         magic: b"EXFAT   ",
         name: "exFAT",
         advice: AS_SECTORS,
+        allocation: Some(exfat::allocation),
     },
     Stranger {
         offset: 0,
         magic: b"XFSB",
         name: "XFS",
         advice: AS_SECTORS,
+        allocation: None,
     },
     Stranger {
         offset: 0x1_0040,
         magic: b"_BHRfS_M",
         name: "btrfs",
         advice: AS_SECTORS,
+        allocation: None,
     },
     Stranger {
         offset: 512,
         magic: b"LABELONE",
         name: "an LVM physical volume",
         advice: AS_SECTORS,
+        allocation: None,
     },
     Stranger {
         offset: 1024,
         magic: b"\x10\x20\xf5\xf2",
         name: "F2FS",
         advice: AS_SECTORS,
+        allocation: None,
     },
     Stranger {
         offset: 4096,
         magic: b"\xfc\x4e\x2b\xa9",
         name: "a Linux RAID member",
         advice: AS_SECTORS,
+        allocation: None,
     },
 ];
 
@@ -114,16 +125,7 @@ pub fn recognise<'disk>(volume: &'disk dyn Disk) -> Result<Recognised<'disk>, Vo
     // Strangers first: an encrypted or foreign volume may look like FAT too.
     for stranger in &STRANGERS {
         if has(volume, stranger.offset, stranger.magic)? {
-            let warnings = vec![format!(
-                "{} holds {}: {}",
-                volume.describe(),
-                stranger.name,
-                stranger.advice
-            )];
-            return Ok(Recognised {
-                reader: Box::new(RawReader::new(volume)),
-                warnings,
-            });
+            return foreign(volume, stranger);
         }
     }
     if has(volume, EXT_MAGIC_AT, EXT_MAGIC)? {
@@ -164,6 +166,29 @@ pub fn recognise<'disk>(volume: &'disk dyn Disk) -> Result<Recognised<'disk>, Vo
     })
 }
 
+/// A volume of a known kind that is taken as it lies, without its free room
+/// where it tells of that.
+fn foreign<'disk>(
+    volume: &'disk dyn Disk,
+    stranger: &Stranger,
+) -> Result<Recognised<'disk>, VolumeError> {
+    let (place, name, advice) = (volume.describe(), stranger.name, stranger.advice);
+    let mut warnings = vec![format!("{place} holds {name}: {advice}")];
+    let allocation = stranger.allocation.map(|ask| ask(volume)).transpose()?;
+    let reader = match allocation {
+        Some(Allocation::Known(used)) => RawReader::within(volume, used),
+        Some(Allocation::Unknown(why)) => {
+            warnings.push(format!(
+                "{place}: {why}; what it calls free is captured too"
+            ));
+            RawReader::new(volume)
+        }
+        None => RawReader::new(volume),
+    };
+    let reader = Box::new(reader);
+    Ok(Recognised { reader, warnings })
+}
+
 /// Opens a volume with the reader for `kind`, whatever its magic says: what an
 /// apply made is read back as what it was to be.
 ///
@@ -176,7 +201,11 @@ pub fn open_as<'disk>(
     match kind {
         Volume::Ext4(_) => ext4::open(volume),
         Volume::Fat(_) => fat::open(volume),
-        Volume::Raw => Ok(Box::new(RawReader::new(volume))),
+        // A foreign volume may tell of its free room, as it did when captured.
+        Volume::Raw => match recognise(volume) {
+            Ok(found) if found.reader.volume() == Volume::Raw => Ok(found.reader),
+            _ => Ok(Box::new(RawReader::new(volume))),
+        },
         // A directory tree is read through its own system, never from a volume.
         Volume::Empty | Volume::Tree => Ok(Box::new(EmptyReader)),
         Volume::Swap { .. } => match Swap::read(volume)? {

@@ -1,9 +1,13 @@
 //! What a disk holds, read before anything is planned: table, volumes, systems.
 
+mod glance;
+
 use image_format::entry::Kind;
 use image_format::image::SystemWords;
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
 use thiserror::Error;
+
+pub use glance::glance;
 
 use crate::disk::{Disk, Window};
 use crate::readers;
@@ -289,17 +293,13 @@ mod tests {
         let mut header = b"\x7fELF".to_vec();
         header.resize(64, 0);
         header[18] = 0x3e;
-        let file = |path: &str, bytes: &[u8]| Found {
-            entry: Entry::new(path, Kind::File),
-            data: Data::Bytes(bytes.to_vec()),
+        let file = |path: &str, bytes: &[u8]| {
+            Found::new(Entry::new(path, Kind::File), Data::Bytes(bytes.to_vec()))
         };
-        let link = Found {
-            entry: Entry::new(
+        let link = Found::new(Entry::new(
                 "etc/os-release",
                 Kind::Symlink(b"../usr/lib/os-release".to_vec()),
-            ),
-            data: Data::None,
-        };
+            ), Data::None);
         let entries = [
             link,
             file("usr/bin/bash", &header),

@@ -14,7 +14,8 @@ pub mod mbr;
 /// What to write for a table, apart, so that the caller decides the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableWrites {
-    /// GPT: header and entries at the start of the disk; else empty.
+    /// GPT: header and entries at the start of the disk; MBR: the records of
+    /// logical partitions, each before its own; else empty.
     pub primary: Vec<Write>,
     /// GPT: entries and header at the end of the disk; else empty.
     pub backup: Vec<Write>,
@@ -60,16 +61,6 @@ pub enum TableError {
         /// What is wrong with the copy at the end.
         backup: String,
     },
-    /// An MBR with an extended partition.
-    #[error(
-        "partition {number} is an extended partition (type 0x{kind:02x}) with logical partitions inside, which are not supported; convert the disk to GPT (sgdisk -g) first"
-    )]
-    LogicalPartitions {
-        /// Number of the extended partition.
-        number: u32,
-        /// Its type byte.
-        kind: u8,
-    },
     /// The layout does not suit the table or the disk.
     #[error("partition {number}: {why}")]
     Partition {
@@ -113,7 +104,7 @@ pub fn read_noting(
             return Ok(None);
         }
         if !record.is_protective() {
-            return record.layout(disk.size(), sector_size).map(Some);
+            return record.layout(disk, notes).map(Some);
         }
         if record.is_hybrid() {
             notes.push(String::from(
@@ -174,9 +165,9 @@ pub fn encode(
         ))),
         Scheme::Mbr { signature } => {
             check(layout, u64::from(sector_size), disk_size, sector_size)?;
-            let bytes = mbr::encode(layout, signature, sector_size)?;
+            let (bytes, primary) = mbr::encode(layout, signature, sector_size)?;
             Ok(TableWrites {
-                primary: Vec::new(),
+                primary,
                 backup: Vec::new(),
                 mbr: mbr(bytes),
             })

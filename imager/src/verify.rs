@@ -4,6 +4,7 @@
 mod compare;
 mod content;
 mod difference;
+mod image;
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,7 @@ use image_format::proof::{OverlayEntry, VolumeProof, entry_digest, volume_root};
 
 pub(crate) use difference::Differences;
 pub use difference::{Difference, What};
+pub use image::{bytes_to_verify, verify_image};
 
 use crate::disk::{Disk, Window};
 use crate::plan::Plan;

@@ -4,14 +4,18 @@
 //! verification and every simulated power cut.
 
 pub mod empty;
+pub mod exfat;
 pub mod ext4;
 pub mod fat;
+pub mod ntfs;
 pub mod raw;
 pub mod swap;
+pub mod used;
 
 use image_format::entry::Entry;
 use image_format::image::VolumeTree;
 use image_format::layout::{Partition, Volume};
+use image_format::manifest::Witness;
 use thiserror::Error;
 
 use crate::disk::Disk;
@@ -50,6 +54,20 @@ pub struct Found {
     pub entry: Entry,
     /// Its bytes or where to read them.
     pub data: Data,
+    /// What tells that its contents are as they were; `None` where the file
+    /// system does not say enough for that.
+    pub witness: Option<Witness>,
+}
+
+impl Found {
+    /// An entry nothing vouches for: it is read whenever it is captured.
+    pub fn new(entry: Entry, data: Data) -> Self {
+        Self {
+            entry,
+            data,
+            witness: None,
+        }
+    }
 }
 
 /// A file system that can be read file by file.
@@ -77,6 +95,9 @@ pub struct Layout {
     /// ([`Piece::Chunk`](image_format::entry::Piece) bytes only: holes and
     /// inline contents have none).
     pub places: Vec<Vec<Run>>,
+    /// Ranges (offset, length) that must read as zeros, however the medium
+    /// does that best: what a raw volume has no data for.
+    pub zeros: Vec<(u64, u64)>,
     /// Metadata, ascending, without `withheld`; windows of at most a few MiB.
     pub metadata: Box<dyn Iterator<Item = Write> + Send>,
     /// What makes the volume a volume (boot sector, superblocks): destroyed

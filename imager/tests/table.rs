@@ -239,12 +239,158 @@ fn volumes_and_empty_disks_have_no_table() {
     assert_eq!(table::read(&MemoryDisk::new(100, 512)).unwrap(), None);
 }
 
+/// Two primary partitions and logical ones with the numbers 5, 6 and 7, whose
+/// places are in another order.
+fn with_logical(sector_size: u32) -> DiskLayout {
+    let mut layout = mbr(128 * MIB, sector_size);
+    let kept = 0x0f << 8 | 3 << 16;
+    let places = [(7, 0x82), (5, 0x83), (6, 0x07)];
+    for (place, (number, kind)) in (0_u64..).zip(places) {
+        let mut logical = layout.partitions[0].clone();
+        logical.number = number;
+        logical.start = (40 + 10 * place) * MIB;
+        logical.type_guid[0] = kind;
+        logical.attributes = if number == 6 { kept | 4 } else { kept };
+        layout.partitions.push(logical);
+    }
+    layout
+}
+
 #[test]
-fn logical_partitions_are_refused_by_name() {
-    let disk = made(&mbr(64 * MIB, 512));
-    disk.write_at(446 + 4, &[0x0f]).unwrap();
-    let error = table::read(&disk).unwrap_err();
-    assert!(error.to_string().contains("extended"), "{error}");
+fn logical_partitions_are_made_and_read_back() {
+    for sector_size in [512, 4096] {
+        let layout = with_logical(sector_size);
+        let (found, notes) = noted(&made(&layout));
+        assert_eq!(found.unwrap(), layout);
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+    let mut tight = with_logical(512);
+    tight.partitions[2].start = 18 * MIB + 512;
+    assert!(table::encode(&tight, tight.size, 512).is_err());
+    tight.partitions[2].start = 18 * MIB + 1024;
+    assert_eq!(noted(&made(&tight)).0.unwrap(), tight);
+    tight.partitions[2].start = 18 * MIB;
+    assert!(table::encode(&tight, tight.size, 512).is_err());
+    let wrong = |change: &dyn Fn(&mut DiskLayout)| {
+        let mut layout = with_logical(512);
+        change(&mut layout);
+        table::encode(&layout, layout.size, 512).is_err()
+    };
+    assert!(wrong(&|layout| layout.partitions[2].number = 8));
+    assert!(wrong(&|layout| layout.partitions[4].number = 1));
+    assert!(wrong(&|layout| layout.partitions[0].start = 49 * MIB));
+    assert!(wrong(&|layout| layout.partitions[2].type_guid[0] = 0x05));
+}
+
+/// One entry of a record, as every tool since the nineties writes it.
+fn put_entry(disk: &dyn Disk, record: u64, index: u64, head: [u8; 2], place: [u32; 2]) {
+    let [status, kind] = head;
+    let mut bytes = vec![status, 0xfe, 0xff, 0xff, kind, 0xfe, 0xff, 0xff];
+    bytes.extend(place[0].to_le_bytes());
+    bytes.extend(place[1].to_le_bytes());
+    disk.write_at(record * 512 + 446 + index * 16, &bytes).unwrap();
+    disk.write_at(record * 512 + 510, &[0x55, 0xaa]).unwrap();
+}
+
+#[test]
+fn chain_with_old_and_new_gaps_and_its_own_order_is_read() {
+    let disk = MemoryDisk::new(128 * MIB, 512);
+    put_entry(&disk, 0, 0, [0x80, 0x83], [63, 1000]);
+    put_entry(&disk, 0, 1, [0, 0x0f], [4096, 200_000]);
+    put_entry(&disk, 4096, 0, [0, 0x83], [63, 1000]);
+    put_entry(&disk, 4096, 1, [0, 0x05], [90_000, 12_048]);
+    put_entry(&disk, 94_096, 0, [0, 0x82], [2048, 10_000]);
+    put_entry(&disk, 94_096, 1, [0, 0x05], [20_000, 3048]);
+    put_entry(&disk, 24_096, 0, [0, 0x07], [2048, 1000]);
+    let (found, notes) = noted(&disk);
+    let found = found.unwrap();
+    let rows: Vec<_> = found
+        .partitions
+        .iter()
+        .map(|p| (p.number, p.type_guid[0], p.start / 512, p.size / 512))
+        .collect();
+    let expected = [
+        (1, 0x83, 63, 1000),
+        (5, 0x83, 4159, 1000),
+        (7, 0x07, 26_144, 1000),
+        (6, 0x82, 96_144, 10_000),
+    ];
+    assert_eq!(rows, expected);
+    assert!(notes.is_empty(), "{notes:?}");
+    assert_eq!(noted(&made(&found)).0.unwrap(), found);
+}
+
+#[test]
+fn kernel_finds_logical_partitions_where_we_put_them() {
+    let layout = with_logical(512);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mbr.img");
+    std::fs::write(&path, made(&layout).to_bytes().unwrap()).unwrap();
+    let losetup = |arguments: &[&str]| {
+        let output = Command::new("losetup").args(arguments).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(text)
+    };
+    let Some(device) = losetup(&["-r", "-P", "-f", "--show", path.to_str().unwrap()]) else {
+        println!("not run: loop devices need root");
+        return;
+    };
+    let name = device.trim_start_matches("/dev/").to_owned();
+    let number = |part: u32, file: &str| {
+        let path = format!("/sys/block/{name}/{name}p{part}/{file}");
+        let text = std::fs::read_to_string(path).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let numbers: Vec<u32> = layout.partitions.iter().map(|p| p.number).collect();
+    let found: Vec<_> = numbers
+        .iter()
+        .map(|&part| (number(part, "start"), number(part, "size")))
+        .collect();
+    losetup(&["-d", &device]);
+    if found.iter().all(|place| *place == (None, None)) {
+        println!("not run: this kernel does not look for partitions on loop devices");
+        return;
+    }
+    let expected: Vec<_> = layout
+        .partitions
+        .iter()
+        .map(|p| (Some(p.start / 512), Some(p.size / 512)))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn chains_that_come_back_or_lead_nowhere_are_refused() {
+    let layout = with_logical(512);
+    let disk = made(&layout);
+    let records: Vec<u64> = table::encode(&layout, layout.size, 512)
+        .unwrap()
+        .primary
+        .iter()
+        .map(|write| write.offset)
+        .collect();
+    let second = 446 + 16 + 8;
+    for next in [0_u32, 0x7fff_ffff, 1] {
+        let wrong = disk.clone();
+        wrong.write_at(records[1] + second, &next.to_le_bytes()).unwrap();
+        assert!(table::read(&wrong).is_err(), "{next}");
+    }
+    let empty = disk.clone();
+    empty.write_at(records[0] + 510, &[0, 0]).unwrap();
+    let (found, notes) = noted(&empty);
+    assert_eq!(found.unwrap().partitions.len(), 2);
+    assert!(notes[0].contains("nothing in it"), "{notes:?}");
+    for &record in &records {
+        for at in (446..512).map(|at| record + at) {
+            for bit in 0..8 {
+                let wrong = disk.clone();
+                let mut byte = [0];
+                wrong.read_at(at, &mut byte).unwrap();
+                wrong.write_at(at, &[byte[0] ^ 1 << bit]).unwrap();
+                let _any = table::read(&wrong);
+            }
+        }
+    }
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub const TARGETS: &[Target] = &[
     ("ext4", disks::ext4),
     ("fat", disks::fat),
     ("swap", disks::swap),
+    ("ntfs", disks::ntfs),
+    ("exfat", disks::exfat),
     ("scratch", disks::scratch),
     ("volume", disks::volume),
     ("dhcp", wire::dhcp),

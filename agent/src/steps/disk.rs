@@ -8,11 +8,10 @@ use image_format::layout::Volume;
 use imager::disk::identity::{self, Wish};
 use imager::disk::list;
 use imager::disk::{BlockDevice, ListedDisk};
-use imager::survey::Survey;
+use imager::survey::{Survey, glance};
 use imager::{builders, scratch};
 use inventory::DiskFacts;
 
-use super::glance::glance;
 use crate::job::Job;
 
 /// The disk of a run, open for nobody else.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use imager::tree::apply::{Blocks, Outcome, apply};
 use imager::tree::plan::{Others, Plan, Wishes, plan};
 
+use super::apply_disk;
 use crate::args::ApplyArgs;
 use crate::output::{self, bytes};
 use progress::Shown;
@@ -21,10 +22,26 @@ use volume::Chosen;
 pub(crate) fn run(args: &ApplyArgs, json: bool) -> Result<()> {
     match is_directory(&args.target)? || (!args.target.exists() && args.size.is_none()) {
         true => into_directory(args, json),
-        false => bail!(
-            "{} is no directory, and this program cannot write disks yet",
-            args.target.display()
+        false => {
+            for_directories_only(args)?;
+            apply_disk::apply(args, json)
+        }
+    }
+}
+
+/// Options that speak of directories are not passed over in silence.
+fn for_directories_only(args: &ApplyArgs) -> Result<()> {
+    let given = [
+        ("--clean", args.clean),
+        ("--keep", args.keep),
+        ("--allow-loss", args.allow_loss),
+        ("--no-verify", args.no_verify),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => bail!(
+            "{option} is for directories; a disk is always read back, and all of it is the image's"
         ),
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use image_format::DirStore;
+use image_format::{DirStore, ImageId, Share};
 use image_format::ingest::IngestOptions;
 use imager::capture::{CaptureOptions, capture};
 use imager::disk::Disk;
@@ -34,7 +34,8 @@ fn disk(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()> {
     let options = CaptureOptions {
         name: args.name.clone(),
         captured: now(),
-        parent: None,
+        parent: parent(args, store)?,
+        all_times: args.tree.all_times,
         ingest: ingest(args),
     };
     let mut progress = Progress::new(json);
@@ -55,6 +56,18 @@ fn disk(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()> {
             bytes(record.logical_size),
         )
     })
+}
+
+/// The image whose unchanged files are not read again: the one named, else the
+/// newest of this name.
+fn parent(args: &CaptureArgs, store: &DirStore) -> Result<Option<ImageId>> {
+    let share = Share::open(store)?;
+    if let Some(asked) = &args.tree.parent {
+        let found = share.find(asked).context("looking for the parent")?;
+        return Ok(Some(found.image));
+    }
+    let newest = share.history(&args.name).last();
+    Ok(newest.filter(|_| !args.tree.paranoid).map(|record| record.image))
 }
 
 fn open(args: &CaptureArgs) -> Result<Box<dyn Disk>> {

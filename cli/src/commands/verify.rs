@@ -5,6 +5,7 @@ use imager::tree::Losses;
 use imager::tree::verify::{Question, TreeDifference, verify};
 
 use super::apply::volume::Chosen;
+use super::apply_disk;
 use super::apply::{ProgressShown, is_directory, keep, make};
 use crate::args::VerifyArgs;
 use crate::exit::DoesNotHold;
@@ -14,10 +15,10 @@ use crate::output::{self, bytes};
 pub(crate) fn run(args: &VerifyArgs, json: bool) -> Result<()> {
     match is_directory(&args.target)? {
         true => directory(args, json),
-        false => bail!(
-            "{} is no directory, and this program cannot compare disks yet",
-            args.target.display()
-        ),
+        false if args.keep || args.allow_loss || args.receipt.is_some() => {
+            bail!("--keep, --allow-loss and --receipt are for directories")
+        }
+        false => apply_disk::verify(args, json),
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use image_format::BlockJob;
 use image_format::ChunkInBlock;
 use image_format::block::{self, OpenBlock};
-use image_format::ids::ChunkId;
+use image_format::ids::{ChunkId, ChunkRef};
 use image_format::store::Source;
 
+use super::bases::Bases;
 use super::pen::Pen;
 use super::{ApplyError, Phase, Progress};
 use crate::plan::{Plan, Stretch};
@@ -18,6 +19,13 @@ use crate::plan::{Plan, Stretch};
 /// How many blocks are asked for at the same time: enough to fill a wire,
 /// few enough not to crowd a server with a room full of machines.
 const FETCHES: usize = 4;
+
+/// Where blocks come from.
+struct Wire<'w> {
+    source: &'w dyn Source,
+    gate: &'w Gate,
+    bases: &'w Bases<'w>,
+}
 
 /// A job without the chunks that need not be written.
 struct Wanted<'j> {
@@ -59,13 +67,18 @@ pub(super) fn write_blocks(
         AtomicBool::new(false),
         Mutex::new(None),
     );
-    let gate = Gate::new(FETCHES);
+    let (gate, bases) = (Gate::new(FETCHES), Bases::of(jobs));
+    let wire = Wire {
+        source,
+        gate: &gate,
+        bases: &bases,
+    };
     let work = || {
         while !stop.load(Ordering::Acquire) && !pen.is_broken() {
             let Some(job) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            if let Err(error) = carry_out(pen, job, source, &gate, progress) {
+            if let Err(error) = carry_out(pen, job, &wire, progress) {
                 stop.store(true, Ordering::Release);
                 super::first(&failure, error);
             }
@@ -116,15 +129,14 @@ fn wanted<'j>(
 fn carry_out(
     pen: &Pen<'_>,
     wanted: &Wanted<'_>,
-    source: &dyn Source,
-    gate: &Gate,
+    wire: &Wire<'_>,
     progress: &Progress<'_>,
 ) -> Result<(), ApplyError> {
     // A bit may flip on the wire once; the same damage twice lies in the store.
-    let block = match fetch(wanted, source, gate) {
+    let block = match fetch(wanted, wire) {
         Err(ApplyError::Corrupt { .. }) => {
             progress.refetched(&wanted.job.place);
-            fetch(wanted, source, gate)?
+            fetch(wanted, wire)?
         }
         other => other?,
     };
@@ -135,16 +147,18 @@ fn carry_out(
 }
 
 /// A block with every wanted chunk in it verified.
-fn fetch(wanted: &Wanted<'_>, source: &dyn Source, gate: &Gate) -> Result<OpenBlock, ApplyError> {
+fn fetch(wanted: &Wanted<'_>, wire: &Wire<'_>) -> Result<OpenBlock, ApplyError> {
     let place = &wanted.job.place;
-    let stored = gate
-        .pass(|| source.block(place))
+    let stored = wire
+        .gate
+        .pass(|| wire.source.block(place))
         .map_err(|source| ApplyError::Fetch {
             pack: place.pack,
             block: place.block,
             source: Box::new(source),
         })?;
-    let block = block::open(place, &stored).map_err(|source| corrupt(wanted, source))?;
+    let base = &mut |base: &ChunkRef| wire.bases.get(base, wire.source, wire.gate);
+    let block = block::open_with(place, &stored, base).map_err(|source| corrupt(wanted, source))?;
     for (chunk, _) in &wanted.chunks {
         block
             .chunk(chunk)
@@ -199,7 +213,7 @@ fn write_chunk(
 }
 
 /// Lets a few through at a time.
-struct Gate {
+pub(super) struct Gate {
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -212,7 +226,7 @@ impl Gate {
         }
     }
 
-    fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = self
             .freed

@@ -52,6 +52,14 @@ fn write_volume(
     if !withheld.eq(volume.withheld.iter().map(|w| (w.offset, &w.bytes))) {
         return Err(ApplyError::NotAsPlanned { partition: number });
     }
+    for (offset, length) in layout.zeros {
+        let end = offset.checked_add(length);
+        if end.is_none_or(|end| end > partition.size) {
+            return Err(ApplyError::NotAsPlanned { partition: number });
+        }
+        pen.zero(partition.start + offset, length)?;
+        progress.add(length);
+    }
     for write in layout.metadata {
         let length = write.bytes.len() as u64;
         let end = write

@@ -104,20 +104,20 @@ impl<'disk> Pen<'disk> {
         }
     }
 
-    /// Makes a range read as zeros, without writing what does already.
+    /// Makes a range read as zeros, in the quickest way the medium has.
     pub(super) fn zero(&self, offset: u64, length: u64) -> Result<(), ApplyError> {
-        let zeros = vec![0; ZEROS.min(usize::try_from(length).unwrap_or(ZEROS))];
-        let mut buffer = zeros.clone();
-        let (mut at, end) = (offset, offset + length);
-        while at < end {
-            let part = zeros.len().min(usize::try_from(end - at).unwrap_or(ZEROS));
-            self.read(at, &mut buffer[..part])?;
-            if buffer[..part] != zeros[..part] {
-                self.write("zeros", at, &zeros[..part])?;
-            }
-            at += part as u64;
+        if self.is_broken() {
+            return Err(ApplyError::Stopped);
         }
-        Ok(())
+        self.disk.zero(offset, length).map_err(|source| {
+            self.put_down();
+            ApplyError::Write {
+                what: "zeros",
+                offset,
+                length,
+                source,
+            }
+        })
     }
 
     /// Writes zeros over a range, whatever it holds.

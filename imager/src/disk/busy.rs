@@ -75,6 +75,54 @@ impl Kernel {
         users
     }
 
+    /// The name of the device with this number (`8:1`).
+    pub(super) fn device(&self, number: &str) -> Option<String> {
+        last_name(&self.path("sys/dev/block").join(number))
+    }
+
+    /// The disk that a partition belongs to.
+    pub(super) fn whole(&self, partition: &str) -> Option<String> {
+        let folder = fs::canonicalize(self.path("sys/class/block").join(partition)).ok()?;
+        last_name(folder.parent()?)
+    }
+
+    /// The names of a device and its partitions.
+    pub(super) fn parts_of(&self, name: &str) -> Vec<String> {
+        self.parts(name).into_iter().map(|(part, _)| part).collect()
+    }
+
+    /// Everything the device with this number lies on, itself first: the disks
+    /// below mapped devices and RAID, and the disk of each partition.
+    pub(super) fn below(&self, number: &str) -> Vec<String> {
+        let mut all: Vec<String> = self.device(number).into_iter().collect();
+        let mut next = 0;
+        while let Some(name) = all.get(next).cloned() {
+            next += 1;
+            let folder = self.path("sys/class/block").join(&name);
+            let mut under = self.names(&folder.join("slaves"));
+            if folder.join("partition").exists() {
+                under.extend(self.whole(&name));
+            }
+            under.retain(|name| !all.contains(name));
+            all.append(&mut under);
+        }
+        all
+    }
+
+    /// Loop devices over a file, in sentences.
+    pub(super) fn loops_over(&self, file: &Path) -> Vec<String> {
+        let block = self.path("sys/block");
+        let names = self.names(&block).into_iter();
+        let over = |name: &String| {
+            let backing = self.line(&block.join(name).join("loop/backing_file"));
+            backing.is_some_and(|backing| Path::new(&backing) == file)
+        };
+        names
+            .filter(over)
+            .map(|name| format!("{} is attached to {name}", file.display()))
+            .collect()
+    }
+
     /// The device itself and its partitions, each with its folder in `/sys`.
     fn parts(&self, name: &str) -> Vec<(String, PathBuf)> {
         let folder = self.path("sys/class/block").join(name);
@@ -87,6 +135,12 @@ impl Kernel {
             .chain(partitions)
             .collect()
     }
+}
+
+/// The last name of a path behind all links.
+fn last_name(path: &Path) -> Option<String> {
+    let whole = fs::canonicalize(path).ok()?;
+    Some(whole.file_name()?.to_string_lossy().into_owned())
 }
 
 /// Mount points of a device in `mountinfo` (proc(5)): by its number, or by its

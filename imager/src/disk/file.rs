@@ -75,6 +75,23 @@ impl FileDisk {
         }
     }
 
+    /// Makes a hole; the file keeps its length.
+    #[allow(unsafe_code)]
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        if length == 0 {
+            return Ok(());
+        }
+        let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
+        let length = libc::off_t::try_from(length).map_err(io::Error::other)?;
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: fallocate takes no pointer, and the descriptor is open.
+        let answer = unsafe { libc::fallocate(self.file.as_raw_fd(), mode, offset, length) };
+        match answer {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Asks the kernel to forget what it has cached of the file.
     #[allow(unsafe_code)]
     fn forget_cached(&self) {
@@ -113,6 +130,18 @@ impl Disk for FileDisk {
         match offset.checked_add(bytes.len() as u64) {
             Some(end) if end <= self.size => self.file.write_all_at(bytes, offset),
             _ => Err(past_end(self, offset, bytes.len())),
+        }
+    }
+
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        match offset.checked_add(length) {
+            Some(end) if end <= self.size => {}
+            _ => return Err(past_end(self, offset, 0)),
+        }
+        match self.punch(offset, length) {
+            Ok(()) => Ok(()),
+            // Not every file system has holes.
+            Err(_) => super::write_zeros(self, offset, length),
         }
     }
 
@@ -172,6 +201,20 @@ mod tests {
         assert!(ranges.iter().map(|range| range.1).sum::<u64>() < 16 << 20);
         assert!(disk.write_at((16 << 20) - 1, &[1; 2]).is_err());
         assert!(disk.read_at((16 << 20) - 1, &mut [0; 2]).is_err());
+    }
+
+    #[test]
+    fn zeroed_bytes_read_as_zeros_and_their_neighbours_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FileDisk::create(&folder.path().join("disk.img"), 16 << 20, 512).unwrap();
+        disk.write_at(0, &vec![7; 16 << 20]).unwrap();
+        disk.zero(5000, 9 << 20).unwrap();
+        let mut around = vec![1; (9 << 20) + 2];
+        disk.read_at(4999, &mut around).unwrap();
+        assert_eq!((around[0], around[around.len() - 1]), (7, 7));
+        assert!(around[1..around.len() - 1].iter().all(|&byte| byte == 0));
+        assert!(disk.zero((16 << 20) - 1, 2).is_err());
+        assert_eq!(disk.size(), disk.file.metadata().unwrap().len());
     }
 
     #[test]

@@ -17,6 +17,16 @@ pub struct DiskIdentity {
     pub by_id: Vec<String>,
 }
 
+impl DiskIdentity {
+    /// The best name that stays with the disk: serial number, world-wide name,
+    /// or one under `/dev/disk/by-id`; `None` when it has none of them.
+    pub fn stable(&self) -> Option<String> {
+        let by_id = self.by_id.first().into_iter();
+        let names = [&self.serial, &self.wwn].into_iter().chain(by_id);
+        names.into_iter().find(|name| !name.is_empty()).cloned()
+    }
+}
+
 /// A whole disk of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedDisk {

@@ -18,7 +18,11 @@ use super::memory::past_end;
 const BLKRRPART: u64 = 0x125f;
 const BLKFLSBUF: u64 = 0x1261;
 const BLKSSZGET: u64 = 0x1268;
+const BLKZEROOUT: u64 = 0x127f;
 const BLKGETSIZE64: u64 = 0x8008_1272;
+
+/// Zeroed in whole by the kernel: a sector of any disk, a page of its cache.
+const PAGE: u64 = 4096;
 
 /// Why a block device cannot be opened.
 #[derive(Debug, Error)]
@@ -184,6 +188,21 @@ fn sector_size_of(file: &File) -> io::Result<u32> {
     u32::try_from(size).map_err(io::Error::other)
 }
 
+/// Has the device make whole sectors read as zeros, in its own way or by
+/// writing them.
+#[allow(unsafe_code)]
+fn zero_out(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let range = [offset, length];
+    // SAFETY: BLKZEROOUT reads two u64 from the pointer, which is valid for
+    // them, and the descriptor is open.
+    let answer = unsafe { libc::ioctl(file.as_raw_fd(), BLKZEROOUT as _, range.as_ptr()) };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// A request without an argument.
 #[allow(unsafe_code)]
 fn ask(file: &File, request: u64) -> io::Result<()> {
@@ -221,6 +240,21 @@ impl Disk for BlockDevice {
             Some(end) if end <= self.size => self.file.write_all_at(bytes, offset),
             _ => Err(past_end(self, offset, bytes.len())),
         }
+    }
+
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        let end = offset
+            .checked_add(length)
+            .filter(|&end| end <= self.size)
+            .ok_or_else(|| past_end(self, offset, 0))?;
+        // Whole pages: the kernel drops what its cache has of them.
+        let (first, last) = (offset.next_multiple_of(PAGE), end / PAGE * PAGE);
+        let whole = first < last && zero_out(&self.file, first, last - first).is_ok();
+        if !whole {
+            return super::write_zeros(self, offset, length);
+        }
+        super::write_zeros(self, offset, first - offset)?;
+        super::write_zeros(self, last, end - last)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -307,6 +341,13 @@ mod tests {
                 disk.read_at(offset as u64, &mut back).unwrap();
                 assert!(back == bytes[offset - 777..offset - 777 + length]);
             }
+            disk.zero(1_000_001, 1_000_000).unwrap();
+            let mut around = vec![1; 1_000_002];
+            disk.read_at(1_000_000, &mut around).unwrap();
+            assert_eq!(around[0], bytes[1_000_000 - 777]);
+            assert_eq!(around[1_000_001], bytes[2_000_001 - 777]);
+            assert!(around[1..1_000_001].iter().all(|&byte| byte == 0));
+            assert!(disk.zero((8 << 20) - 1, 2).is_err());
             let mut last = [1; 100];
             disk.read_at((8 << 20) - 100, &mut last).unwrap();
             assert_eq!(last, [0; 100]);

@@ -23,7 +23,8 @@ fn list_from(kernel: &Kernel) -> Vec<ListedDisk> {
         .collect()
 }
 
-fn look_at(kernel: &Kernel, name: String) -> Option<ListedDisk> {
+/// One whole disk by the kernel's name; `None` without a size.
+pub(super) fn look_at(kernel: &Kernel, name: String) -> Option<ListedDisk> {
     let folder = kernel.path("sys/block").join(&name);
     let first = |files: &[&str]| {
         files

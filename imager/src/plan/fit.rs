@@ -1,7 +1,8 @@
 //! The image's partitions on a disk of another size and other sectors.
 //!
 //! What lies before the growing partition keeps its place, what lies after it
-//! moves to the end, and the growing one takes what is between.
+//! moves to the end, and the growing one takes what is between. A volume
+//! without a table takes all there is.
 
 use image_format::image::{Manifest, VolumeTree};
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
@@ -10,10 +11,15 @@ use super::refusal::Refusal;
 use super::{Target, Wishes};
 use crate::builders;
 use crate::scratch;
+use crate::table::{self, mbr};
 
 /// Partitions are moved and cut in steps of this many bytes, as every
 /// partitioning program since 2009 does.
 const ALIGNMENT: u64 = 1 << 20;
+
+/// A volume on a whole target has a multiple of this many bytes: blocks of
+/// every file system, sectors of every disk.
+const WHOLE: u64 = 4096;
 
 /// Partitions as they shall lie on the target.
 pub(super) struct Fit {
@@ -34,11 +40,17 @@ pub(super) fn fit(
     in_order(source)?;
     let limits = Limits::of(target, &source.scheme);
     let growing = growing(source, wishes)?;
-    let layout = match growing {
-        Some(index) => stretch(source, index, &limits, target, &trees[index])?,
-        None => keep(source, &limits, target)?,
+    let layout = match (source.scheme, growing) {
+        (Scheme::None, _) => fill(source, target, trees)?,
+        (_, Some(index)) => stretch(source, index, &limits, target, &trees[index])?,
+        (_, None) => keep(source, &limits, target)?,
     };
-    aligned(&layout, target.sector_size)?;
+    if source.scheme != Scheme::None {
+        aligned(&layout, target.sector_size)?;
+    }
+    // Long before anything is destroyed: what no table can say is no plan.
+    table::encode(&layout, target.size, target.sector_size)
+        .map_err(|source| vec![Refusal::Table { source }])?;
     let end = layout
         .partitions
         .iter()
@@ -100,7 +112,8 @@ fn in_order(source: &DiskLayout) -> Result<(), Vec<Refusal>> {
     Ok(())
 }
 
-/// Which partition takes what is left: the wished one, else the largest ext4.
+/// Which partition takes what is left: the wished one, whatever it holds (a
+/// volume that nobody understands keeps its size in it), else the largest ext4.
 fn growing(source: &DiskLayout, wishes: &Wishes) -> Result<Option<usize>, Vec<Refusal>> {
     let ext4 = |partition: &Partition| matches!(partition.volume, Volume::Ext4(_));
     let Some(number) = wishes.grow else {
@@ -121,9 +134,6 @@ fn growing(source: &DiskLayout, wishes: &Wishes) -> Result<Option<usize>, Vec<Re
             present: numbers.join(", "),
         }]);
     };
-    if !ext4(&source.partitions[index]) {
-        return Err(vec![Refusal::NotGrowable { partition: number }]);
-    }
     Ok(Some(index))
 }
 
@@ -141,7 +151,13 @@ fn stretch(
         .min(u64::MAX / 4)
         .next_multiple_of(ALIGNMENT);
     let moved = |partition: &Partition| partition.size.next_multiple_of(ALIGNMENT);
-    let after: u64 = source.partitions[index + 1..].iter().map(moved).sum();
+    // A logical partition has its record in a step of its own before it.
+    let lead = |partition: &Partition| match source.scheme {
+        Scheme::Mbr { .. } if mbr::is_logical(partition.number) => ALIGNMENT,
+        _ => 0,
+    };
+    let after = source.partitions[index + 1..].iter();
+    let after: u64 = after.map(|partition| moved(partition) + lead(partition)).sum();
     let end = limits.scratch / ALIGNMENT * ALIGNMENT;
     let least_end = grown.start + least + after;
     if least_end > end {
@@ -155,10 +171,34 @@ fn stretch(
     for partition in layout.partitions[index + 1..].iter_mut().rev() {
         partition.size = moved(partition);
         partition.start = free - partition.size;
-        free = partition.start;
+        free = partition.start - lead(partition);
     }
     let start = grown.start;
     resize(&mut layout.partitions[index], free - start);
+    Ok(layout)
+}
+
+/// One volume on the whole target. A volume nobody understands keeps its size.
+fn fill(
+    source: &DiskLayout,
+    target: &Target,
+    trees: &[VolumeTree],
+) -> Result<DiskLayout, Vec<Refusal>> {
+    let mut layout = retargeted(source, target);
+    for (partition, tree) in layout.partitions.iter_mut().zip(trees) {
+        let least = builders::for_volume(&partition.volume).least_size(partition, tree);
+        if partition.start.saturating_add(least) > target.size {
+            return Err(vec![Refusal::TooSmall {
+                disk: target.name.clone(),
+                needed: partition.start.saturating_add(least),
+                present: target.size,
+            }]);
+        }
+        if !matches!(partition.volume, Volume::Raw) {
+            let room = target.size - partition.start;
+            resize(partition, room / WHOLE * WHOLE);
+        }
+    }
     Ok(layout)
 }
 
@@ -185,8 +225,10 @@ fn retargeted(source: &DiskLayout, target: &Target) -> DiskLayout {
 
 fn resize(partition: &mut Partition, size: u64) {
     partition.size = size;
-    if let Volume::Ext4(facts) = &mut partition.volume {
-        facts.size = size;
+    match &mut partition.volume {
+        Volume::Ext4(facts) => facts.size = size,
+        Volume::Fat(facts) => facts.size = size,
+        Volume::Swap { .. } | Volume::Raw | Volume::Empty | Volume::Tree => {}
     }
 }
 

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::table::TableError;
 use crate::volume::VolumeError;
 
 /// One reason why this image is not put on this disk.
@@ -87,11 +88,19 @@ pub enum Refusal {
         /// The numbers there are.
         present: String,
     },
-    /// What lies in the partition that shall grow has one size only.
-    #[error("partition {partition} cannot grow: only ext4 volumes do; name another one")]
-    NotGrowable {
+    /// The partition table cannot say it.
+    #[error("the target's partition table cannot be made: {source}")]
+    Table {
+        /// Why.
+        source: TableError,
+    },
+    /// What the image has of a partition cannot be applied alone.
+    #[error("the image has no partition {partition}; it has {present}")]
+    NoSuchVolume {
         /// The number wished for.
         partition: u32,
+        /// The numbers there are.
+        present: String,
     },
     /// A volume cannot be laid out.
     #[error("partition {partition}: {source}")]

@@ -1,10 +1,17 @@
-//! Master boot record with primary partitions, and the protective one of a GPT.
+//! Master boot record with primary and logical partitions, and the protective
+//! one of a GPT.
 //!
 //! Layout: UEFI specification 2.10, section 5.2 (tables 5-1 to 5-4).
+
+mod logical;
 
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
 
 use super::{TableError, in_order};
+use crate::disk::Disk;
+use crate::volume::Write;
+
+pub use logical::is_logical;
 
 /// Length of the boot code.
 pub const BOOT_CODE: usize = 440;
@@ -30,6 +37,83 @@ struct Slot {
     sectors: u32,
 }
 
+impl Slot {
+    /// The entry of a partition that holds data.
+    fn of(partition: &Partition, first: u32, sectors: u32) -> Result<Self, TableError> {
+        let kind = partition.type_guid[0];
+        if kind == 0 || kind == KIND_PROTECTIVE || is_extended(kind) {
+            return Err(TableError::Partition {
+                number: partition.number,
+                why: format!("type 0x{kind:02x} is not a data partition's"),
+            });
+        }
+        let status = match partition.attributes & ATTRIBUTE_ACTIVE {
+            0 => 0,
+            _ => ACTIVE,
+        };
+        Ok(Self {
+            status,
+            kind,
+            first,
+            sectors,
+        })
+    }
+}
+
+fn is_extended(kind: u8) -> bool {
+    KINDS_EXTENDED.contains(&kind)
+}
+
+/// The four entries of a sector with the mark `55 AA`.
+fn read_slots(sector: &[u8]) -> Option<[Slot; 4]> {
+    if sector.get(MARK..MARK + 2)? != [0x55, 0xaa] {
+        return None;
+    }
+    let mut slots = [Slot::default(); 4];
+    let raws = sector.get(ENTRIES..MARK)?.chunks_exact(ENTRY);
+    for (slot, raw) in slots.iter_mut().zip(raws) {
+        *slot = Slot {
+            status: *raw.first()?,
+            kind: *raw.get(4)?,
+            first: read_u32(raw, 8)?,
+            sectors: read_u32(raw, 12)?,
+        };
+    }
+    Some(slots)
+}
+
+/// A slot as a partition of `disk` that begins at sector `first`.
+fn partition_of(
+    number: u32,
+    slot: Slot,
+    first: u64,
+    disk: &dyn Disk,
+) -> Result<Partition, TableError> {
+    let sector = u64::from(disk.sector_size());
+    let (start, length) = (first.saturating_mul(sector), u64::from(slot.sectors) * sector);
+    if first == 0 || start.saturating_add(length) > disk.size() {
+        let size = disk.size();
+        let why = format!("{length} bytes at {start} do not lie on the disk of {size} bytes");
+        return Err(TableError::Partition { number, why });
+    }
+    let mut type_guid = [0; 16];
+    type_guid[0] = slot.kind;
+    let attributes = match slot.status {
+        ACTIVE => ATTRIBUTE_ACTIVE,
+        _ => 0,
+    };
+    Ok(Partition {
+        number,
+        start,
+        size: length,
+        type_guid,
+        guid: [0; 16],
+        attributes,
+        name: Vec::new(),
+        volume: Volume::Empty,
+    })
+}
+
 /// A first sector that carries the MBR's mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -42,22 +126,7 @@ impl Record {
     /// Decodes a first sector; `None` without the mark `55 AA` or when its
     /// entries cannot be partition entries.
     pub fn decode(sector: &[u8]) -> Option<Self> {
-        if sector.get(MARK..MARK + 2)? != [0x55, 0xaa] {
-            return None;
-        }
-        let mut slots = [Slot::default(); 4];
-        for (slot, raw) in slots
-            .iter_mut()
-            .zip(sector.get(ENTRIES..MARK)?.chunks_exact(ENTRY))
-        {
-            let word = |at| read_u32(raw, at);
-            *slot = Slot {
-                status: raw[0],
-                kind: raw[4],
-                first: word(8)?,
-                sectors: word(12)?,
-            };
-        }
+        let slots = read_slots(sector)?;
         let plausible = slots.iter().all(|slot| matches!(slot.status, 0 | ACTIVE));
         let record = Self {
             signature: read_u32(sector, SIGNATURE)?,
@@ -81,52 +150,46 @@ impl Record {
                 .any(|slot| !matches!(slot.kind, 0 | KIND_PROTECTIVE))
     }
 
-    /// The partitions of an ordinary MBR on a disk of `size` bytes.
-    pub(super) fn layout(&self, size: u64, sector_size: u32) -> Result<DiskLayout, TableError> {
-        let mut partitions = Vec::new();
+    /// The partitions of an ordinary MBR; `notes` hears of what is lost.
+    pub(super) fn layout(
+        &self,
+        disk: &dyn Disk,
+        notes: &mut Vec<String>,
+    ) -> Result<DiskLayout, TableError> {
+        let (mut partitions, mut has_extended) = (Vec::new(), false);
         for (number, slot) in (1..).zip(&self.slots) {
-            if KINDS_EXTENDED.contains(&slot.kind) {
-                return Err(TableError::LogicalPartitions {
-                    number,
-                    kind: slot.kind,
-                });
-            }
             if slot.kind == 0 || slot.sectors == 0 {
                 continue;
             }
-            let start = u64::from(slot.first) * u64::from(sector_size);
-            let length = u64::from(slot.sectors) * u64::from(sector_size);
-            if slot.first == 0 || start + length > size {
-                let why =
-                    format!("{length} bytes at {start} do not lie on the disk of {size} bytes");
+            if !is_extended(slot.kind) {
+                partitions.push(partition_of(number, *slot, u64::from(slot.first), disk)?);
+                continue;
+            }
+            if std::mem::replace(&mut has_extended, true) {
+                let why = String::from("it is a second extended partition; expected one at most");
                 return Err(TableError::Partition { number, why });
             }
-            let mut type_guid = [0; 16];
-            type_guid[0] = slot.kind;
-            partitions.push(Partition {
+            let (kind, first) = (slot.kind, slot.first);
+            let container = logical::Container {
                 number,
-                start,
-                size: length,
-                type_guid,
-                guid: [0; 16],
-                attributes: if slot.status == ACTIVE {
-                    ATTRIBUTE_ACTIVE
-                } else {
-                    0
-                },
-                name: Vec::new(),
-                volume: Volume::Empty,
-            });
+                kind,
+                first,
+            };
+            let inside = logical::read(disk, container)?;
+            if inside.is_empty() {
+                notes.push(format!(
+                    "partition {number} is an extended partition with nothing in it; it is not kept"
+                ));
+            }
+            partitions.extend(inside);
         }
-        let scheme = Scheme::Mbr {
-            signature: self.signature,
-        };
-        let boot_code = self.boot_code.clone();
         Ok(DiskLayout {
-            sector_size,
-            size,
-            scheme,
-            boot_code,
+            sector_size: disk.sector_size(),
+            size: disk.size(),
+            scheme: Scheme::Mbr {
+                signature: self.signature,
+            },
+            boot_code: self.boot_code.clone(),
             partitions: in_order(partitions),
         })
     }
@@ -158,15 +221,16 @@ pub(super) fn is_volume(sector: &[u8]) -> bool {
     fat || named(b"NTFS    ") || named(b"EXFAT   ")
 }
 
-/// The first sector with `layout`'s primary partitions.
+/// The first sector with `layout`'s partitions, and the records of logical ones.
 pub(super) fn encode(
     layout: &DiskLayout,
     signature: u32,
     sector_size: u32,
-) -> Result<Vec<u8>, TableError> {
+) -> Result<(Vec<u8>, Vec<Write>), TableError> {
     let mut sector = blank(&layout.boot_code, sector_size);
     put(&mut sector, SIGNATURE, &signature.to_le_bytes());
-    for partition in &layout.partitions {
+    let primary = |partition: &&Partition| !is_logical(partition.number);
+    for partition in layout.partitions.iter().filter(primary) {
         let number = partition.number;
         let wrong = |why: &str| TableError::Partition {
             number,
@@ -174,31 +238,19 @@ pub(super) fn encode(
         };
         let index = usize::try_from(number)
             .ok()
-            .and_then(|number| number.checked_sub(1));
-        let index = index
-            .filter(|&index| index < 4)
-            .ok_or_else(|| wrong("an MBR numbers its partitions from 1 to 4"))?;
+            .and_then(|number| number.checked_sub(1))
+            .ok_or_else(|| wrong("an MBR numbers its partitions from 1"))?;
         let sectors = |bytes: u64| u32::try_from(bytes / u64::from(sector_size));
         let far = |_| wrong("an MBR cannot address sectors beyond 2^32; use a GPT");
-        let slot = Slot {
-            status: if partition.attributes & ATTRIBUTE_ACTIVE == 0 {
-                0
-            } else {
-                ACTIVE
-            },
-            kind: partition.type_guid[0],
-            first: sectors(partition.start).map_err(far)?,
-            sectors: sectors(partition.size).map_err(far)?,
-        };
-        if slot.kind == 0 || slot.kind == KIND_PROTECTIVE || KINDS_EXTENDED.contains(&slot.kind) {
-            return Err(wrong(&format!(
-                "type 0x{:02x} is not a primary partition's",
-                slot.kind
-            )));
-        }
-        put_slot(&mut sector, index, slot);
+        let first = sectors(partition.start).map_err(far)?;
+        let length = sectors(partition.size).map_err(far)?;
+        put_slot(&mut sector, index, Slot::of(partition, first, length)?);
     }
-    Ok(sector)
+    let Some(chain) = logical::encode(layout, sector_size)? else {
+        return Ok((sector, Vec::new()));
+    };
+    put_slot(&mut sector, chain.index, chain.slot);
+    Ok((sector, chain.records))
 }
 
 /// The protective MBR of a GPT (UEFI 5.2.3) with the boot code kept.

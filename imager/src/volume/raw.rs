@@ -4,6 +4,7 @@ use image_format::entry::{Content, Entry, Kind, Piece};
 use image_format::image::VolumeTree;
 use image_format::layout::{Partition, Volume};
 
+use super::used::Used;
 use super::{Builder, Data, Found, Layout, Reader, Run, VolumeError, Write};
 use crate::disk::Disk;
 
@@ -17,12 +18,25 @@ const ZEROS: u64 = 1 << 20;
 /// Reads any volume as one entry, [`Kind::RawVolume`], at the empty path.
 pub struct RawReader<'disk> {
     disk: &'disk dyn Disk,
+    /// Where data may be; everywhere when nobody knows.
+    used: Option<Used>,
 }
 
 impl<'disk> RawReader<'disk> {
     /// A reader of `disk`; nothing is read yet.
     pub fn new(disk: &'disk dyn Disk) -> Self {
-        Self { disk }
+        Self { disk, used: None }
+    }
+
+    /// A reader that leaves out the pieces the volume itself calls free.
+    pub fn within(disk: &'disk dyn Disk, used: Used) -> Self {
+        let used = Some(used);
+        Self { disk, used }
+    }
+
+    fn may_hold_data(&self, offset: u64, length: u64) -> bool {
+        let used = self.used.as_ref();
+        used.is_none_or(|used| used.touches(offset, length))
     }
 
     /// Whether every byte is zero; stops at the first that is not.
@@ -71,12 +85,17 @@ impl<'disk> RawReader<'disk> {
             let mut at = (from - from % PIECE).max(done);
             while at < end {
                 let take = WINDOW.min(size - at);
+                if !self.may_hold_data(at, take) {
+                    at += take;
+                    continue;
+                }
                 buffer.resize(usize::try_from(take).unwrap_or(0), 0);
                 self.disk.read_at(at, &mut buffer).map_err(failed(at))?;
                 let pieces = buffer.chunks(usize::try_from(PIECE).unwrap_or(1));
                 for (place, piece) in (0..).map(|number| at + number * PIECE).zip(pieces) {
+                    let length = piece.len() as u64;
                     let is_data = piece.iter().any(|&byte| byte != 0);
-                    if is_data && !found(place, piece.len() as u64) {
+                    if is_data && self.may_hold_data(place, length) && !found(place, length) {
                         return Ok(());
                     }
                 }
@@ -98,10 +117,8 @@ impl Reader for RawReader<'_> {
             size: self.disk.size(),
             runs: self.runs()?,
         };
-        Ok(vec![Found {
-            entry: Entry::new(Vec::new(), Kind::RawVolume),
-            data,
-        }])
+        let entry = Entry::new(Vec::new(), Kind::RawVolume);
+        Ok(vec![Found::new(entry, data)])
     }
 }
 
@@ -136,9 +153,16 @@ impl Builder for RawBuilder {
             }
             places.push(place(&entry.content, 0, &mut metadata));
         }
+        let hole = |filling: &Filling| match *filling {
+            Filling::Zeros { offset, length } => Some((offset, length)),
+            Filling::Bytes(_) => None,
+        };
+        let zeros = metadata.iter().filter_map(hole).collect();
+        metadata.retain(|filling| hole(filling).is_none());
         let writes = metadata.into_iter().flat_map(Filling::writes);
         Ok(Layout {
             places,
+            zeros,
             metadata: Box::new(writes),
             withheld: Vec::new(),
         })
@@ -266,6 +290,23 @@ mod tests {
     }
 
     #[test]
+    fn what_the_volume_calls_free_is_left_out() {
+        let disk = MemoryDisk::new(8 << 20, 512);
+        disk.write_at(3 * PIECE, &[1; 3 * 65_536]).unwrap();
+        let mut used = Used::nothing(8 << 20);
+        used.mark(4 * PIECE + 100, 10);
+        used.mark(9 * PIECE, PIECE);
+        let found = RawReader::within(&disk, used).entries().unwrap();
+        let run = Run {
+            logical: 4 * PIECE,
+            physical: 4 * PIECE,
+            length: PIECE,
+        };
+        let (size, runs) = (8 << 20, vec![run]);
+        assert_eq!(found[0].data, Data::Runs { size, runs });
+    }
+
+    #[test]
     fn chunks_go_where_they_were_and_holes_become_zeros() {
         let chunk = |length| Piece::Chunk {
             id: ChunkId::of(b"x"),
@@ -292,12 +333,8 @@ mod tests {
             length,
         };
         assert_eq!(layout.places, vec![vec![run(0, 2 * PIECE), run(far, 10)]]);
-        let writes: Vec<Write> = layout.metadata.collect();
-        assert_eq!(
-            writes.iter().map(|write| write.bytes.len()).sum::<usize>(),
-            3 << 20
-        );
-        assert_eq!(writes[0].offset, 2 * PIECE);
+        assert_eq!(layout.zeros, [(2 * PIECE, 3 << 20)]);
+        assert_eq!(layout.metadata.count(), 0);
         assert!(
             RawBuilder
                 .lay_out(&partition(Volume::Raw), &tree, 3 << 20, 512)

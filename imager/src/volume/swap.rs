@@ -151,6 +151,7 @@ impl Builder for SwapBuilder {
         let bytes = header.encode(size).map_err(|error| vec![error])?;
         Ok(Layout {
             places: vec![Vec::new(); tree.entries.len()],
+            zeros: Vec::new(),
             metadata: Box::new(std::iter::empty()),
             withheld: vec![Write { offset: 0, bytes }],
         })

@@ -92,7 +92,7 @@ pub(crate) fn capture(disk: &dyn Disk) -> Captured {
         .entries()
         .unwrap()
         .into_iter()
-        .map(|Found { mut entry, data }| {
+        .map(|Found { mut entry, data, .. }| {
             entry.content = match data {
                 Data::None => Content::Empty,
                 Data::Bytes(bytes) => whole(bytes, &mut chunks),

@@ -266,8 +266,7 @@ pub fn captured(disk: &dyn Disk, store: &MemoryStore, name: &str) -> ImageRecord
     let options = CaptureOptions {
         name: name.to_owned(),
         captured: 1_700_000_000,
-        parent: None,
-        ingest: image_format::IngestOptions::default(),
+        ..CaptureOptions::default()
     };
     capture(disk, store, &options, &mut |_| ()).unwrap().record
 }

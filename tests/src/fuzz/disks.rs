@@ -4,8 +4,10 @@ use image_format::entry::Kind;
 use image_format::image::VolumeTree;
 use image_format::layout::{Partition, Scheme};
 use imager::disk::{Disk, MemoryDisk};
+use imager::volume::raw::RawReader;
 use imager::volume::swap::{Swap, SwapBuilder};
-use imager::volume::{Builder, Data, Found, Open, Reader, Run, Write};
+use imager::volume::used::Allocation;
+use imager::volume::{self, Builder, Data, Found, Open, Reader, Run, VolumeError, Write};
 use imager::{readers, scratch, table};
 
 use super::repair::{crc32, u32_at, u64_at};
@@ -175,6 +177,32 @@ fn check_runs(disk: &MemoryDisk, size: u64, runs: &[Run]) {
         disk.read_at(run.physical, &mut vec![0; length])
             .expect("it lies in the volume");
     }
+}
+
+/// What a bitmap says leads to pieces of the volume and to no others.
+fn check_allocation(disk: &MemoryDisk, found: Result<Allocation, VolumeError>) {
+    let Ok(Allocation::Known(used)) = found else {
+        return;
+    };
+    let reader = RawReader::within(disk, used);
+    let entries = reader.entries().expect("memory reads");
+    for entry in &entries {
+        if let Data::Runs { size, runs } = &entry.data {
+            check_runs(disk, *size, runs);
+        }
+    }
+}
+
+/// NTFS tells its free clusters, or not.
+pub(super) fn ntfs(input: &[u8]) {
+    let disk = sparse::disk(input, 512);
+    check_allocation(&disk, volume::ntfs::allocation(&disk));
+}
+
+/// exFAT tells its free clusters, or not.
+pub(super) fn exfat(input: &[u8]) {
+    let disk = sparse::disk(input, 512);
+    check_allocation(&disk, volume::exfat::allocation(&disk));
 }
 
 /// A swap header that reads is made again to one that says the same.

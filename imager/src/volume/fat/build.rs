@@ -208,6 +208,7 @@ fn lay(
     let metadata = tables(boot, places.extents).chain(folders).chain(contents);
     Layout {
         places: runs,
+        zeros: Vec::new(),
         metadata: Box::new(metadata),
         withheld,
     }

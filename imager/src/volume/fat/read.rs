@@ -199,10 +199,7 @@ impl<'disk> FatReader<'disk> {
                 extents: self.directory_chain(cluster, taken)?,
             };
             return Ok((
-                Found {
-                    entry,
-                    data: Data::None,
-                },
+                Found::new(entry, Data::None),
                 Some(folder),
             ));
         }
@@ -210,7 +207,7 @@ impl<'disk> FatReader<'disk> {
             size: u64::from(short.size),
             runs: self.runs(cluster, short.size, taken)?,
         };
-        Ok((Found { entry, data }, None))
+        Ok((Found::new(entry, data), None))
     }
 
     fn runs(&self, first: u32, size: u32, taken: &mut Taken) -> Result<Vec<Run>, VolumeError> {
@@ -245,10 +242,7 @@ impl Reader for FatReader<'_> {
         root.mode = DIRECTORY_MODE;
         root.flags = u32::from(DIRECTORY);
         root.times = Times::default();
-        let mut found = vec![Found {
-            entry: root,
-            data: Data::None,
-        }];
+        let mut found = vec![Found::new(root, Data::None)];
         let mut folders = vec![self.root(&mut taken)?];
         while let Some(folder) = folders.pop() {
             for (short, long) in self.slots(&folder)? {

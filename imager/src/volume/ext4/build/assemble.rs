@@ -90,6 +90,7 @@ pub(super) fn assemble(
     }
     Ok(Layout {
         places: runs,
+        zeros: Vec::new(),
         metadata: Box::new(Writes::new(press, items)),
         withheld,
     })

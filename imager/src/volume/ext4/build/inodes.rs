@@ -95,6 +95,7 @@ pub(super) fn encode(
         flags: entry.flags | own_flags,
         map,
         generation: 0,
+        project: 0,
         xattr_block: place.xattr_block.unwrap_or(0),
         tail: xattr::encode_in_inode(&node.inside, shape.attribute_room()),
     };
@@ -126,6 +127,7 @@ pub(super) fn journal(
         flags: FLAG_EXTENTS,
         map,
         generation: 0,
+        project: 0,
         xattr_block: 0,
         tail: vec![0; shape.attribute_room()],
     };

@@ -14,6 +14,8 @@ pub(crate) const SHORT: usize = 128;
 pub(crate) const EXTRA: usize = 32;
 /// `i_flags`: a directory with an index.
 pub(crate) const FLAG_INDEX: u32 = 0x1000;
+/// `i_flags`: contents that the kernel checks against a signed tree of hashes.
+pub(crate) const FLAG_VERITY: u32 = 0x10_0000;
 /// `i_flags`: encrypted contents and names.
 pub(crate) const FLAG_ENCRYPT: u32 = 0x800;
 /// `i_flags`: the map is an extent tree.
@@ -64,6 +66,7 @@ mod field {
     pub(super) const ACCESSED_EXTRA: usize = 0x8c;
     pub(super) const CREATED: usize = 0x90;
     pub(super) const CREATED_EXTRA: usize = 0x94;
+    pub(super) const PROJECT: usize = 0x9c;
 }
 
 /// What an inode says.
@@ -83,6 +86,8 @@ pub(crate) struct Inode {
     pub(crate) generation: u32,
     /// Block of extended attributes, 0 for none.
     pub(crate) xattr_block: u64,
+    /// Whose quota it counts for, 0 for nobody's.
+    pub(crate) project: u32,
     /// The bytes behind the extra fields: extended attributes.
     pub(crate) tail: Vec<u8>,
 }
@@ -124,6 +129,7 @@ impl Inode {
                 get32(fields, field::XATTR_BLOCK)?,
                 upper(field::XATTR_BLOCK_HIGH)?,
             ),
+            project: get32(fields, field::PROJECT).unwrap_or(0),
             tail: bytes.get(SHORT + extra..)?.to_vec(),
         })
     }
@@ -241,6 +247,7 @@ mod tests {
             flags: FLAG_EXTENTS,
             map: [7; 60],
             generation: 4,
+            project: 0,
             xattr_block: 1 << 34,
             tail: vec![3; tail],
         }

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use image_format::entry::{Entry, Kind};
+use image_format::manifest::Witness;
 
 use crate::volume::{Data, Found, VolumeError};
 
 use super::super::codec::checksum::inode_seed;
 use super::super::codec::directory;
-use super::super::codec::inode::{FLAG_INLINE, FLAGS_KEPT, Inode, format};
-use super::super::fault::damaged;
+use super::super::codec::inode::{FLAG_INLINE, FLAG_VERITY, FLAGS_KEPT, Inode, format};
+use super::super::fault::{damaged, unsupported};
 use super::blocks::Ext4;
 
 const ROOT: u32 = 2;
@@ -49,10 +50,7 @@ impl Ext4<'_> {
                     path: name.path,
                     ..first.clone()
                 };
-                found.push(Found {
-                    entry,
-                    data: Data::None,
-                });
+                found.push(Found::new(entry, Data::None));
                 continue;
             }
             let inode = name.inode;
@@ -165,6 +163,7 @@ impl Ext4<'_> {
     fn found(&self, name: Name) -> Result<Found, VolumeError> {
         let number = name.inode;
         let inode = self.inode(number)?;
+        check_kept(&name.path, &inode)?;
         let (xattrs, rest) = self.xattrs(&inode)?;
         let inline = Self::inline_bytes(&inode, rest);
         let kind = self.kind(number, &inode, inline.as_ref())?;
@@ -172,11 +171,55 @@ impl Ext4<'_> {
             Kind::File => self.data(number, &inode, inline)?,
             _ => Data::None,
         };
+        let witness = match kind {
+            Kind::File => self.witness(number, &inode),
+            _ => None,
+        };
         Ok(Found {
             entry: entry(name.path, kind, &inode, xattrs),
             data,
+            witness,
         })
     }
+
+    /// What tells that a file is as it was, in this very volume. The kernel
+    /// gives every new inode a generation of its own; where there is none, a
+    /// program made the whole volume, and may have made another one with the
+    /// same numbers and times over it.
+    fn witness(&self, number: u32, inode: &Inode) -> Option<Witness> {
+        if inode.generation == 0 {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.superblock.uuid);
+        hasher.update(&number.to_le_bytes());
+        hasher.update(&inode.generation.to_le_bytes());
+        let mut first = [0; 8];
+        hasher.finalize_xof().fill(&mut first);
+        let (modified, changed) = (inode.times.modified, inode.times.changed);
+        let witness = Witness::of(u64::from_le_bytes(first), inode.size, modified, changed);
+        Some(witness)
+    }
+}
+
+/// What no image can say of a file is not passed over in silence.
+fn check_kept(path: &[u8], inode: &Inode) -> Result<(), VolumeError> {
+    let shown = format!("/{}", path.escape_ascii());
+    if inode.flags & FLAG_VERITY != 0 {
+        return Err(unsupported(
+            format!("{shown} with fs-verity"),
+            "its tree of hashes would be lost",
+            "capture its directory while it is mounted, or make it anew without",
+        ));
+    }
+    if inode.project != 0 {
+        return Err(unsupported(
+            format!("{shown} of project {}", inode.project),
+            "project ids would be lost, and its quota with them",
+            "clear them (chattr -R -p 0), or capture the directory while it is mounted",
+        ));
+    }
+    Ok(())
 }
 
 fn entry(

@@ -7,9 +7,9 @@
 
 use std::io;
 
-use imager::disk::{BlockDevice, Disk};
-use imager::survey::{Survey, SurveyError, survey};
-use imager::table;
+use super::{Survey, SurveyError, survey};
+use crate::disk::Disk;
+use crate::table;
 
 /// Where every file system and volume manager has its first words.
 const BEGINNING: u64 = 1 << 20;
@@ -19,9 +19,12 @@ const BEGINNING: u64 = 1 << 20;
 const SAMPLES: u64 = 64;
 const SAMPLE: u64 = 64 << 10;
 
-/// Table, volumes and systems of a target.
-pub(super) fn glance(device: &BlockDevice) -> Result<Survey, SurveyError> {
-    survey(&Glimpse(device))
+/// Table, volumes and systems of a target, for a person to agree to lose them.
+///
+/// # Errors
+/// As [`survey`].
+pub fn glance(disk: &dyn Disk) -> Result<Survey, SurveyError> {
+    survey(&Glimpse(disk))
 }
 
 /// The disk, looking emptier than it may be.
@@ -86,9 +89,8 @@ fn samples(size: u64) -> impl Iterator<Item = (u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use imager::disk::MemoryDisk;
-
     use super::*;
+    use crate::disk::MemoryDisk;
 
     #[test]
     fn a_blank_disk_is_blank_and_only_its_beginning_is_read() {
