@@ -38,6 +38,9 @@ use crate::setup;
 pub fn image(options: &Options, mimeo: &Path, folder: &Path) -> Result<bool> {
     ensure!(setup::is_root(), "mounts and packages need root");
     let rows = chosen(options)?;
+    if options.corpus.is_some() {
+        println!("rows that need a system and its updates are left out: one tree is given");
+    }
     peers::install();
     let peers = peers::present();
     println!("{}", peers::report(&peers));

@@ -1,6 +1,7 @@
 //! The tables that a run prints.
 
 use crate::bench::claim::{self, Judged, Verdict, figure, median};
+use crate::bench::measure::Sample;
 use crate::bench::row::{Against, Caches, Claim, Measure, Row};
 use crate::bench::runner::{Outcome, Results};
 use crate::table::table;
@@ -70,6 +71,17 @@ pub fn record(row: &Row, results: &Results) -> String {
         .map(|(name, outcome)| tool(name, outcome))
         .collect();
     table(&heading, &rows)
+}
+
+/// One run, as it ends: rows take minutes.
+pub fn sample(name: &str, sample: &Sample) -> String {
+    let show = |measure| unit(figure(sample, measure), measure);
+    format!(
+        "{name}: {}, {} stored, {} at the peak",
+        show(Measure::Time),
+        show(Measure::Size),
+        show(Measure::Memory)
+    )
 }
 
 fn tool(name: &str, outcome: &Outcome) -> Vec<String> {

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::bench::measure::Sample;
 use crate::bench::options::Options;
+use crate::bench::report;
 use crate::bench::row::{Row, Tool};
 use crate::bench::workplace::Workplace;
 
@@ -63,7 +64,10 @@ fn again(row: &Row, tool: &Tool, place: &Workplace<'_>, outcome: &mut Outcome) {
         return;
     };
     match place.measure(row, tool) {
-        Ok(sample) => samples.push(sample),
+        Ok(sample) => {
+            println!("  {}", report::sample(tool.name, &sample));
+            samples.push(sample);
+        }
         Err(error) => *outcome = failed(tool, &error),
     }
 }
