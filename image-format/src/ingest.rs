@@ -21,8 +21,8 @@ pub use image::ImageWriter;
 pub use stream::{Pieces, StreamWriter};
 
 use crate::block::{self, SealError};
-use crate::fetch::MissingChunk;
 use crate::entry::Piece;
+use crate::fetch::MissingChunk;
 use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
 use crate::index::{Index, IndexError, Segment, SegmentError};
@@ -374,7 +374,10 @@ impl<'s> Ingest<'s> {
 
     /// A chunk that an entry names was written here or is in the store, as long as it says.
     fn check_chunk(&self, chunk: &ChunkRef) -> Result<(), IngestError> {
-        match self.length_of(&chunk.id).ok_or(MissingChunk { id: chunk.id })? {
+        match self
+            .length_of(&chunk.id)
+            .ok_or(MissingChunk { id: chunk.id })?
+        {
             length if length == chunk.length => Ok(()),
             length => Err(IngestError::ChunkLength {
                 id: chunk.id,

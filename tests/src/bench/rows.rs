@@ -2,7 +2,8 @@
 //!
 //! `time` is wall time, `size` the bytes stored, `memory` the peak of the
 //! largest process. Every peer is asked for what it does best at the level of
-//! work that ours does, with the compression that the claim names.
+//! work that ours does, with the compression that the claim names. Ours takes
+//! in temporary files and caches as the others do.
 
 mod apply;
 mod capture;

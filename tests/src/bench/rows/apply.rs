@@ -12,7 +12,7 @@ const B3SUM: &str = "b3sum";
 const TOOLS: &[Tool] = &[
     Tool {
         prepare: r#""$mimeo" share init "$kept/store"
-"$mimeo" capture "$tree" --share "$kept/store" --name bench --profile fast"#,
+"$mimeo" capture "$tree" --no-default-excludes --share "$kept/store" --name bench --profile fast"#,
         run: r#""$mimeo" apply bench "$target/tree" --share "$kept/store" --no-verify"#,
         ..MIMEO
     },
@@ -66,7 +66,7 @@ pub(super) const VERIFY: Row = Row {
     tools: &[
         Tool {
             prepare: r#""$mimeo" share init "$kept/store"
-"$mimeo" capture "$tree" --share "$kept/store" --name bench --profile fast
+"$mimeo" capture "$tree" --no-default-excludes --share "$kept/store" --name bench --profile fast
 "$mimeo" apply bench "$row/applied" --share "$kept/store" --no-verify"#,
             run: r#""$mimeo" verify bench "$row/applied" --share "$kept/store""#,
             ..MIMEO

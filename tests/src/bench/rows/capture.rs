@@ -20,7 +20,7 @@ pub(super) const FAST: Row = Row {
     tools: &[
         Tool {
             before: r#""$mimeo" share init "$new/store""#,
-            run: r#""$mimeo" capture "$tree" --share "$new/store" --name bench --profile fast"#,
+            run: r#""$mimeo" capture "$tree" --no-default-excludes --share "$new/store" --name bench --profile fast"#,
             ..MIMEO
         },
         peer(
@@ -82,7 +82,7 @@ pub(super) const ARCHIVE: Row = Row {
     tools: &[
         Tool {
             before: r#""$mimeo" share init "$new/store""#,
-            run: r#""$mimeo" capture "$tree" --share "$new/store" --name bench --profile archive"#,
+            run: r#""$mimeo" capture "$tree" --no-default-excludes --share "$new/store" --name bench --profile archive"#,
             ..MIMEO
         },
         peer(
@@ -108,8 +108,8 @@ pub(super) const AGAIN: Row = Row {
     tools: &[
         Tool {
             prepare: r#""$mimeo" share init "$kept/store"
-"$mimeo" capture "$tree" --share "$kept/store" --name bench --profile fast"#,
-            run: r#""$mimeo" capture "$tree" --share "$kept/store" --name bench --profile fast"#,
+"$mimeo" capture "$tree" --no-default-excludes --share "$kept/store" --name bench --profile fast"#,
+            run: r#""$mimeo" capture "$tree" --no-default-excludes --share "$kept/store" --name bench --profile fast"#,
             ..MIMEO
         },
         Tool {

@@ -19,13 +19,13 @@ const fn row(id: &'static str, work: &'static str, trees: &'static [Tree]) -> Ro
 }
 
 const PREPARE: &str = r#""$mimeo" share init "$kept/store"
-"$mimeo" capture "$tree" --share "$kept/store" --name bench --profile fast"#;
+"$mimeo" capture "$tree" --no-default-excludes --share "$kept/store" --name bench --profile fast"#;
 
 /// A million files go in.
 pub(super) const CAPTURE_MILLION: Row = Row {
     tools: &[Tool {
         before: r#""$mimeo" share init "$new/store""#,
-        run: r#""$mimeo" capture "$tree" --share "$new/store" --name bench --profile fast"#,
+        run: r#""$mimeo" capture "$tree" --no-default-excludes --share "$new/store" --name bench --profile fast"#,
         ..MIMEO
     }],
     ..row("8-capture", "capture a million files", &[Tree::Million])
@@ -49,7 +49,7 @@ pub(super) const APPLY_MILLION: Row = Row {
 pub(super) const SPARSE_CAPTURE: Row = Row {
     tools: &[Tool {
         before: r#""$mimeo" share init "$new/store""#,
-        run: r#""$mimeo" capture "$tree" --share "$new/store" --name bench --profile fast"#,
+        run: r#""$mimeo" capture "$tree" --no-default-excludes --share "$new/store" --name bench --profile fast"#,
         ..MIMEO
     }],
     ..row(
@@ -82,7 +82,7 @@ pub(super) const LIST: Row = Row {
         prepare: r#""$mimeo" share init "$kept/store"
 for turn in 0 1 2 3 4 5 6 7 8 9; do
 echo $turn > "$tree/turn"
-"$mimeo" capture "$tree" --share "$kept/store" --name bench$turn --profile fast
+"$mimeo" capture "$tree" --no-default-excludes --share "$kept/store" --name bench$turn --profile fast
 done
 rm "$tree/turn""#,
         run: r#""$mimeo" image ls bench5 /500 --share "$kept/store" > /dev/null"#,

@@ -21,7 +21,7 @@ pub(super) const THREE_IMAGES: Row = Row {
         Tool {
             before: r#""$mimeo" share init "$kept/store""#,
             run: r#"for name in desktop updated system; do
-"$mimeo" capture "${!name}" --share "$kept/store" --name $name
+"$mimeo" capture "${!name}" --no-default-excludes --share "$kept/store" --name $name
 done"#,
             ..MIMEO
         },
@@ -86,8 +86,8 @@ pub(super) const EDITED_DISK: Row = Row {
     tools: &[
         Tool {
             prepare: r#""$mimeo" share init "$kept/store"
-"$mimeo" capture "$machine" --share "$kept/store" --name bench"#,
-            run: r#""$mimeo" capture "$edited" --share "$kept/store" --name bench"#,
+"$mimeo" capture "$machine" --no-default-excludes --share "$kept/store" --name bench"#,
+            run: r#""$mimeo" capture "$edited" --no-default-excludes --share "$kept/store" --name bench"#,
             ..MIMEO
         },
         Tool {
