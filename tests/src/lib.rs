@@ -6,6 +6,7 @@
 //! [`setup`] installs or names.
 
 pub mod base;
+pub mod bench;
 pub mod command;
 pub mod demo;
 pub mod disk;

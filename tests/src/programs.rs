@@ -61,3 +61,14 @@ pub fn find() -> Result<Programs> {
         target: target.to_owned(),
     })
 }
+
+/// The folder of build results, as xtask finds it.
+///
+/// # Errors
+/// When the running program does not lie in one.
+pub fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding the running program")?;
+    // target/TRIPLE/release/xtask
+    let target = own.ancestors().nth(3).context("finding the build folder")?;
+    Ok(target.to_owned())
+}

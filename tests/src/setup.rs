@@ -39,7 +39,15 @@ pub fn prepare() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    println!("installing {}", missing.join(" "));
+    install(&missing)
+}
+
+/// Installs Debian packages; waits for an apt that is at work.
+///
+/// # Errors
+/// What apt said.
+pub fn install(packages: &[&str]) -> Result<()> {
+    println!("installing {}", packages.join(" "));
     run(&mut command(&["apt-get", "update", "-qq"]))?;
     let mut install = command(&[
         "apt-get",
@@ -47,9 +55,10 @@ pub fn prepare() -> Result<()> {
         "--yes",
         "-qq",
         "--no-install-recommends",
+        "--option=DPkg::Lock::Timeout=300",
     ]);
     run(install
-        .args(&missing)
+        .args(packages)
         .env("DEBIAN_FRONTEND", "noninteractive"))?;
     Ok(())
 }

@@ -1,17 +1,27 @@
 //! `cargo xtask demo` runs the main job for real; `cargo xtask test` passes
-//! every test. Both install what they need when run as root.
+//! every test; `cargo xtask bench image` measures what is claimed about speed
+//! and size. Each installs what it needs when run as root.
 
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use lab::{base, demo, programs, setup};
+use lab::bench::options::Options;
+use lab::{base, bench, demo, programs, setup};
 
-const USAGE: &str = "usage: cargo xtask demo | test
+const USAGE: &str = "usage: cargo xtask demo | test | bench image [OPTIONS]
 
   demo   make a reference machine, capture it, and turn three bare virtual
          machines into proven copies of it
   test   formatting, lints, licences and every test, virtual machines included
+  bench image
+         measure capture, apply, verify and storage beside other programs on
+         the same trees; takes hours and 25 GB below target/lab/bench
+           --only ROW     one row, by number or id; may be repeated
+           --quick        three rounds in place of five
+           --corpus PATH  this tree in place of the system and the desktop
+           --mimeo PATH   this program in place of the one built here
+           --peers        the other programs alone, once; nothing is judged
 
 exit codes: 0 done, 1 failed, 2 wrong use";
 
@@ -20,6 +30,7 @@ fn main() -> ExitCode {
     let done = match word.as_str() {
         "demo" => run_demo(),
         "test" => run_tests(),
+        "bench" => run_bench(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -70,6 +81,25 @@ fn run_tests() -> Result<()> {
     ])?;
     programs::build()?;
     cargo(&["test", "--release", "--workspace", "--no-fail-fast"])
+}
+
+fn run_bench() -> Result<()> {
+    let mut words = std::env::args().skip(2);
+    if words.next().as_deref() != Some("image") {
+        bail!("there is one bench: `cargo xtask bench image`");
+    }
+    let options = Options::parse(words)?;
+    let (mimeo, target) = match &options.mimeo {
+        Some(mimeo) => (mimeo.canonicalize()?, programs::target()?),
+        None => {
+            let built = programs::build()?;
+            (built.mimeo, built.target)
+        }
+    };
+    if !bench::image(&options, &mimeo, &bench::folder(&target)?)? {
+        bail!("not every claim is met");
+    }
+    Ok(())
 }
 
 fn cargo(words: &[&str]) -> Result<()> {

@@ -1,0 +1,78 @@
+//! Carries a row out: its tools in turns, each as often as its claims ask.
+
+use anyhow::Result;
+
+use crate::bench::measure::Sample;
+use crate::bench::options::Options;
+use crate::bench::report;
+use crate::bench::row::{Row, Tool};
+use crate::bench::workplace::Workplace;
+
+/// What became of a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its runs, in the order of the rounds.
+    Measured(Vec<Sample>),
+    /// The program is not on this machine.
+    Missing(&'static str),
+    /// It stopped with an error: what it said.
+    Failed(String),
+}
+
+/// Every tool of a row by name, in the row's order.
+pub type Results = Vec<(&'static str, Outcome)>;
+
+/// Runs the row's tools and leaves nothing behind.
+///
+/// # Errors
+/// When the workplace cannot be cleared. A tool's failure is its outcome.
+pub fn run(
+    row: &Row,
+    place: &Workplace<'_>,
+    present: &[&str],
+    options: &Options,
+) -> Result<Results> {
+    let wanted = |tool: &&Tool| tool.peer.is_some() || !options.peers_only;
+    let tools: Vec<&Tool> = row.tools.iter().filter(wanted).collect();
+    let mut results: Results = tools
+        .iter()
+        .map(|tool| (tool.name, begin(row, tool, place, present)))
+        .collect();
+    for round in 0..options.rounds() {
+        for (tool, (_, outcome)) in tools.iter().zip(&mut results) {
+            if round == 0 || row.times(tool.name) {
+                again(row, tool, place, outcome);
+            }
+        }
+    }
+    place.clear()?;
+    Ok(results)
+}
+
+fn begin(row: &Row, tool: &Tool, place: &Workplace<'_>, present: &[&str]) -> Outcome {
+    match tool.peer {
+        Some(program) if !present.contains(&program) => Outcome::Missing(program),
+        _ => match place.prepare(row, tool) {
+            Ok(()) => Outcome::Measured(Vec::new()),
+            Err(error) => failed(tool, &error),
+        },
+    }
+}
+
+fn again(row: &Row, tool: &Tool, place: &Workplace<'_>, outcome: &mut Outcome) {
+    let Outcome::Measured(samples) = outcome else {
+        return;
+    };
+    match place.measure(row, tool) {
+        Ok(sample) => {
+            println!("  {}", report::sample(tool.name, &sample));
+            samples.push(sample);
+        }
+        Err(error) => *outcome = failed(tool, &error),
+    }
+}
+
+fn failed(tool: &Tool, error: &anyhow::Error) -> Outcome {
+    println!("  {}: {error:#}", tool.name);
+    Outcome::Failed(error.to_string())
+}
