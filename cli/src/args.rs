@@ -1,6 +1,7 @@
 //! Every command, option and its help.
 
 mod capture;
+mod image;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
 
 pub(crate) use capture::{CaptureArgs, TreeArgs};
+pub(crate) use image::*;
 
 /// Disk imaging and lite-touch deployment
 ///
@@ -75,39 +77,6 @@ pub(crate) enum ShareCommand {
     Check {
         /// The share's folder
         dir: PathBuf,
-    },
-}
-
-/// `mimeo image`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImageCommand {
-    /// List the images
-    List {
-        /// The share
-        #[arg(long, value_name = "DIR")]
-        share: PathBuf,
-    },
-    /// Show an image: system, disk layout, sizes
-    Show {
-        /// Name or id of the image
-        image: String,
-        /// The share
-        #[arg(long, value_name = "DIR")]
-        share: PathBuf,
-    },
-    /// List files of an image
-    Ls {
-        /// Name or id of the image
-        image: String,
-        /// Folder inside the image
-        #[arg(default_value = "/")]
-        path: String,
-        /// The share
-        #[arg(long, value_name = "DIR")]
-        share: PathBuf,
-        /// Partition number; by default the one that holds the system
-        #[arg(long, value_name = "NUMBER")]
-        partition: Option<u32>,
     },
 }
 
