@@ -183,7 +183,7 @@ impl<S: Store> Work<'_, S> {
         };
         let new = self.target.file(&path)?;
         new.fill(self.share, &contents)?;
-        self.dress(new.file(), entry)?;
+        Dress::new(new.file(), entry, &mut self.done.shortfall).all()?;
         new.finish()?;
         self.done.bytes = self.done.bytes.saturating_add(contents.size());
         Ok(())
