@@ -48,7 +48,8 @@ impl<W: Write> JsonList<W> {
 
     /// Closes the array.
     pub(crate) fn end(mut self) -> Result<()> {
-        self.out.write_all(if self.any { b"\n]\n" } else { b"]\n" })?;
+        self.out
+            .write_all(if self.any { b"\n]\n" } else { b"]\n" })?;
         Ok(self.out.flush()?)
     }
 }

@@ -82,7 +82,10 @@ fn sparse() -> Vec<Option<Vec<u8>>> {
 
 fn sparse_bytes() -> Vec<u8> {
     let hole = || vec![0; usize::try_from(HOLE).unwrap()];
-    sparse().into_iter().flat_map(|part| part.unwrap_or_else(hole)).collect()
+    sparse()
+        .into_iter()
+        .flat_map(|part| part.unwrap_or_else(hole))
+        .collect()
 }
 
 fn tree(version: u8) -> Vec<File> {
@@ -97,7 +100,10 @@ fn tree(version: u8) -> Vec<File> {
     let [first, second] = names;
     vec![
         (entry("", Kind::Directory, 0o755), Vec::new()),
-        (entry("bin", Kind::Symlink(b"usr/bin".to_vec()), 0o777), Vec::new()),
+        (
+            entry("bin", Kind::Symlink(b"usr/bin".to_vec()), 0o777),
+            Vec::new(),
+        ),
         (entry("etc", Kind::Directory, 0o755), Vec::new()),
         (host, text(format!("pc {version}\n"))),
         (entry("usr", Kind::Directory, 0o755), Vec::new()),
@@ -111,7 +117,10 @@ fn tree(version: u8) -> Vec<File> {
 }
 
 fn raw() -> Vec<File> {
-    vec![(entry("", Kind::RawVolume, 0), vec![Some(vec![9; 4096]), None])]
+    vec![(
+        entry("", Kind::RawVolume, 0),
+        vec![Some(vec![9; 4096]), None],
+    )]
 }
 
 fn disk() -> DiskLayout {
@@ -141,7 +150,8 @@ fn write(store: &DirStore, name: &str, layout: DiskLayout, volumes: &[(u32, Vec<
     for (partition, files) in volumes {
         image.volume(&mut ingest, *partition).unwrap();
         for (entry, parts) in files {
-            let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(HOLE, |part| part.len() as u64);
+            let length =
+                |part: &Option<Vec<u8>>| part.as_ref().map_or(HOLE, |part| part.len() as u64);
             let mut stream = ingest.stream(&entry.path, parts.iter().map(length).sum());
             for part in parts {
                 match part {
@@ -150,7 +160,10 @@ fn write(store: &DirStore, name: &str, layout: DiskLayout, volumes: &[(u32, Vec<
                 }
             }
             let content = stream.finish().unwrap();
-            let entry = Entry { content, ..entry.clone() };
+            let entry = Entry {
+                content,
+                ..entry.clone()
+            };
             image.entry(&mut ingest, entry, None).unwrap();
         }
     }
@@ -175,15 +188,24 @@ fn images_are_listed_shown_and_searched() {
     assert!(room.says(&["show", "pc"]).contains("a directory tree"));
     assert_eq!(room.says(&["ls", "pc"]), "bin\netc\nusr\nvar\n");
     assert_eq!(room.says(&["ls", "pc", "var"]), "first\npipe\nsecond\n");
-    assert_eq!(room.says(&["ls", "disk", "-R", "/usr"]), "/usr/bin\n/usr/bin/tool\n");
+    assert_eq!(
+        room.says(&["ls", "disk", "-R", "/usr"]),
+        "/usr/bin\n/usr/bin/tool\n"
+    );
     let long = room.says(&["ls", "-l", "pc", "/usr/bin/tool"]);
     assert!(long.starts_with("-rwsr-xr-x  0:0"), "{long}");
     assert!(room.says(&["ls", "-l", "pc"]).contains("bin -> usr/bin"));
     let list = room.json(&["ls", "pc", "-R"]);
     assert_eq!(list.as_array().unwrap().len(), 10);
     assert_eq!(room.json(&["ls", "pc", "etc"])[0]["path"], "/etc/hostname");
-    assert!(room.refuses(&["ls", "pc", "none"]).contains("the image has no /none"));
-    assert!(room.refuses(&["ls", "disk", "--partition", "3"]).contains("2, 5"));
+    assert!(
+        room.refuses(&["ls", "pc", "none"])
+            .contains("the image has no /none")
+    );
+    assert!(
+        room.refuses(&["ls", "disk", "--partition", "3"])
+            .contains("2, 5")
+    );
 }
 
 #[test]
@@ -195,14 +217,27 @@ fn contents_come_out_as_they_are() {
     assert_eq!(room.run(&["cat", "pc", "/bin/tool"]).stdout, sparse_bytes());
     let sectors = room.run(&["cat", "disk", "/", "--partition", "2"]).stdout;
     assert_eq!((sectors[0], sectors.len()), (9, 4096 + (1 << 20)));
-    assert!(room.refuses(&["cat", "pc", "var"]).contains("/var is a folder"));
+    assert!(
+        room.refuses(&["cat", "pc", "var"])
+            .contains("/var is a folder")
+    );
     assert!(room.refuses(&["cat", "pc@3", "var"]).contains("pc@3"));
 
     let out = room.path("out");
-    let words = ["extract", "pc", "bin/tool", "/var", "-o", out.to_str().unwrap()];
+    let words = [
+        "extract",
+        "pc",
+        "bin/tool",
+        "/var",
+        "-o",
+        out.to_str().unwrap(),
+    ];
     let done = room.json(&words);
     assert_eq!(done["entries"], 7);
-    assert_eq!(std::fs::read(out.join("usr/bin/tool")).unwrap(), sparse_bytes());
+    assert_eq!(
+        std::fs::read(out.join("usr/bin/tool")).unwrap(),
+        sparse_bytes()
+    );
     assert!(room.refuses(&words).contains("is there already"));
     room.says(&[&words[..], &["--force"]].concat());
 }
@@ -211,14 +246,25 @@ fn contents_come_out_as_they_are() {
 fn versions_are_compared() {
     let room = Room::new();
     let text = room.says(&["diff", "pc@1", "pc"]);
-    assert_eq!(text, "~ /etc/hostname  content\n0 added, 0 removed, 1 changed\n");
+    assert_eq!(
+        text,
+        "~ /etc/hostname  content\n0 added, 0 removed, 1 changed\n"
+    );
     let list = room.json(&["diff", "pc@1", "pc"]);
     assert_eq!(list[0]["what"][0], "content");
     assert_eq!(room.json(&["diff", "pc", "pc"]), serde_json::json!([]));
-    assert_eq!(room.json(&["diff", "pc@1", "pc", "/usr"]), serde_json::json!([]));
+    assert_eq!(
+        room.json(&["diff", "pc@1", "pc", "/usr"]),
+        serde_json::json!([])
+    );
     // A disk against a tree: no partition number is in both.
     let list = room.json(&["diff", "disk", "pc"]);
-    let words: Vec<_> = list.as_array().unwrap().iter().map(|one| &one["change"]).collect();
+    let words: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["change"])
+        .collect();
     assert_eq!(words, ["added", "removed", "removed"]);
 }
 
@@ -236,15 +282,30 @@ impl Mount {
             return None;
         }
         std::fs::create_dir(at).unwrap();
-        let words = [&["mount"], &words[..1], &[at.to_str().unwrap()], &words[1..]].concat();
+        let words = [
+            &["mount"],
+            &words[..1],
+            &[at.to_str().unwrap()],
+            &words[1..],
+        ]
+        .concat();
         let mut command = room.command(&words);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
         if line.is_empty() {
             let mut error = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+            child
+                .stderr
+                .take()
+                .unwrap()
+                .read_to_string(&mut error)
+                .unwrap();
             child.wait().unwrap();
             if error.contains("ermi") {
                 println!("SKIPPED: this machine lets nobody mount: {error}");
@@ -253,13 +314,22 @@ impl Mount {
             panic!("{error}");
         }
         assert!(line.contains("read-only"), "{line}");
-        Some(Self { child, at: at.to_owned() })
+        Some(Self {
+            child,
+            at: at.to_owned(),
+        })
     }
 
     /// Ends it by a signal and answers with what the program says then.
     fn end(mut self, signal: &str) -> std::process::ExitStatus {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         let status = self.child.wait().unwrap();
         assert_eq!(std::fs::read_dir(&self.at).unwrap().count(), 0);
         status
@@ -268,7 +338,9 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
         let _ = self.child.wait();
     }
 }
@@ -283,12 +355,24 @@ fn a_mounted_tree_reads_like_the_system_it_was() {
     let facts = |path: &str| std::fs::symlink_metadata(at.join(path)).unwrap();
     assert_eq!(std::fs::read(at.join("etc/hostname")).unwrap(), b"pc 2\n");
     assert_eq!(std::fs::read(at.join("bin/tool")).unwrap(), sparse_bytes());
-    assert_eq!(std::fs::read_link(at.join("bin")).unwrap(), Path::new("usr/bin"));
+    assert_eq!(
+        std::fs::read_link(at.join("bin")).unwrap(),
+        Path::new("usr/bin")
+    );
     let tool = facts("usr/bin/tool");
-    assert_eq!((tool.mode() & 0o7777, tool.mtime(), tool.mtime_nsec()), (0o4755, 1_700_000_000, 5));
-    assert_eq!((tool.len(), tool.blocks()), (sparse_bytes().len() as u64, 391));
+    assert_eq!(
+        (tool.mode() & 0o7777, tool.mtime(), tool.mtime_nsec()),
+        (0o4755, 1_700_000_000, 5)
+    );
+    assert_eq!(
+        (tool.len(), tool.blocks()),
+        (sparse_bytes().len() as u64, 391)
+    );
     let (first, second) = (facts("var/first"), facts("var/second"));
-    assert_eq!((first.ino(), first.nlink(), first.len()), (second.ino(), 2, 6));
+    assert_eq!(
+        (first.ino(), first.nlink(), first.len()),
+        (second.ino(), 2, 6)
+    );
     assert_eq!(second.len(), 6);
     assert_eq!(std::fs::read(at.join("var/second")).unwrap(), b"linked");
     assert!(facts("var/pipe").file_type().is_fifo());
@@ -334,7 +418,10 @@ fn a_mounted_disk_shows_its_partitions_by_number() {
     };
     assert_eq!(std::fs::read(at.join("5/etc/hostname")).unwrap(), b"pc 1\n");
     let sectors = std::fs::read(at.join("2")).unwrap();
-    assert_eq!((sectors[4095], sectors[4096], sectors.len()), (9, 0, 4096 + (1 << 20)));
+    assert_eq!(
+        (sectors[4095], sectors[4096], sectors.len()),
+        (9, 0, 4096 + (1 << 20))
+    );
     // Somebody is still in there: the folder goes away all the same.
     let held = std::fs::File::open(at.join("5/usr/bin/tool")).unwrap();
     assert!(mount.end("-TERM").success());

@@ -22,7 +22,11 @@ const HOLE: u64 = 100_000;
 
 fn put(files: &mut Files, path: &str, kind: Kind, parts: Vec<Option<Vec<u8>>>) {
     let mut entry = Entry::new(path, kind);
-    entry.mode = if entry.kind == Kind::Directory { 0o750 } else { 0o640 };
+    entry.mode = if entry.kind == Kind::Directory {
+        0o750
+    } else {
+        0o640
+    };
     entry.times.modified = Timestamp {
         seconds: 1_700_000_000,
         nanoseconds: 123_456_789,
@@ -46,7 +50,12 @@ fn system() -> Files {
     put(all, "etc/hostname", Kind::File, text("reference\n"));
     put(all, "etc/ssh/config", Kind::File, text("Host *\n"));
     put(all, "etc-old/hostname", Kind::File, text("old\n"));
-    put(all, "usr/bin/sh", Kind::File, vec![Some(vec![7; 300_000]), None, text("end").remove(0)]);
+    put(
+        all,
+        "usr/bin/sh",
+        Kind::File,
+        vec![Some(vec![7; 300_000]), None, text("end").remove(0)],
+    );
     put(all, "usr/bin/shell", Kind::File, Vec::new());
     put(all, "var/pipe", Kind::Fifo, Vec::new());
     for name in ["usr/bin/sh", "usr/bin/shell"] {
@@ -123,7 +132,10 @@ fn files_read_as_they_were_also_through_links() {
     let files = system();
     let (share, tree) = opened(&files);
     let shell = logical(&files[b"usr/bin/sh".as_slice()].1);
-    assert_eq!(bytes(&share, &tree, "/etc/hostname").unwrap(), b"reference\n");
+    assert_eq!(
+        bytes(&share, &tree, "/etc/hostname").unwrap(),
+        b"reference\n"
+    );
     assert_eq!(bytes(&share, &tree, "/bin/sh").unwrap(), shell);
     assert_eq!(bytes(&share, &tree, "/usr/bin/shell").unwrap(), shell);
     let refused = bytes(&share, &tree, "/var/pipe").unwrap_err().to_string();
@@ -137,12 +149,19 @@ fn folders_list_what_lies_directly_in_them_and_below_lists_all() {
     let mut files = system();
     // So many that there are several leaves, and a sibling between a folder and its entries.
     for number in 0..9000 {
-        put(&mut files, &format!("var/f{number:05}"), Kind::File, Vec::new());
+        put(
+            &mut files,
+            &format!("var/f{number:05}"),
+            Kind::File,
+            Vec::new(),
+        );
     }
     let (share, tree) = opened(&files);
     assert!(tree.leaves().len() > 3);
     assert_eq!(tree.entries(), files.len() as u64);
-    let folders = files.values().filter(|(entry, _)| entry.kind == Kind::Directory);
+    let folders = files
+        .values()
+        .filter(|(entry, _)| entry.kind == Kind::Directory);
     for (folder, _) in folders {
         let children = tree.children(&share, &folder.path).unwrap();
         let expected: Vec<_> = files
@@ -220,8 +239,12 @@ fn differences_are_named_and_their_mirror_is_the_other_way_round() {
         entry.uid = 7;
         entry.xattrs.clear();
     });
-    edit(&mut after, "bin", &|entry| entry.kind = Kind::Symlink(b"/usr/bin".to_vec()));
-    edit(&mut after, "var/pipe", &|entry| entry.times.modified.nanoseconds = 1);
+    edit(&mut after, "bin", &|entry| {
+        entry.kind = Kind::Symlink(b"/usr/bin".to_vec())
+    });
+    edit(&mut after, "var/pipe", &|entry| {
+        entry.times.modified.nanoseconds = 1
+    });
     // The numbers of links mean nothing.
     for name in ["usr/bin/sh", "usr/bin/shell"] {
         edit(&mut after, name, &|entry| entry.link = Some(9));
@@ -243,9 +266,15 @@ fn differences_are_named_and_their_mirror_is_the_other_way_round() {
     ];
     assert_eq!(words, expected);
     assert_eq!(changes(&share, &old, &old, ""), Vec::new());
-    let back: Vec<_> = changes(&share, &new, &old, "").into_iter().map(mirrored).collect();
+    let back: Vec<_> = changes(&share, &new, &old, "")
+        .into_iter()
+        .map(mirrored)
+        .collect();
     assert_eq!(back, found);
-    let below: Vec<String> = changes(&share, &old, &new, "etc").iter().map(told).collect();
+    let below: Vec<String> = changes(&share, &old, &new, "etc")
+        .iter()
+        .map(told)
+        .collect();
     assert_eq!(below, expected[2..5]);
 }
 
@@ -255,7 +284,13 @@ fn a_hard_link_that_changes_is_told_at_every_name() {
     let mut after = system();
     after.get_mut(b"usr/bin/sh".as_slice()).unwrap().1 = text("another shell");
     for name in ["usr/bin/sh", "usr/bin/shell"] {
-        after.get_mut(name.as_bytes()).unwrap().0.times.modified.seconds += 1;
+        after
+            .get_mut(name.as_bytes())
+            .unwrap()
+            .0
+            .times
+            .modified
+            .seconds += 1;
     }
     let mut apart = system();
     apart.get_mut(b"usr/bin/sh".as_slice()).unwrap().0.link = None;
@@ -266,8 +301,12 @@ fn a_hard_link_that_changes_is_told_at_every_name() {
     let images = [&before, &after, &apart].map(|files| store(&memory, files));
     let share = Share::open(memory).unwrap();
     let [old, new, apart] = images.map(|image| Tree::choose(&share, image, None).unwrap());
-    let words = |new: &Tree| -> Vec<String> { changes(&share, &old, new, "").iter().map(told).collect() };
-    assert_eq!(words(&new), ["usr/bin/sh: content times", "usr/bin/shell: content times"]);
+    let words =
+        |new: &Tree| -> Vec<String> { changes(&share, &old, new, "").iter().map(told).collect() };
+    assert_eq!(
+        words(&new),
+        ["usr/bin/sh: content times", "usr/bin/shell: content times"]
+    );
     assert_eq!(words(&apart), ["usr/bin/sh: links", "usr/bin/shell: links"]);
     assert!(matches!(
         &changes(&share, &old, &new, "usr/bin/sh")[..],
@@ -359,5 +398,9 @@ fn contents_that_are_gone_are_an_error_and_no_file() {
     };
     let empty = Share::open(MemoryStore::new()).unwrap();
     let mut out = Vec::new();
-    assert!(Contents::new(entry.content).write_to(&empty, &mut out).is_err());
+    assert!(
+        Contents::new(entry.content)
+            .write_to(&empty, &mut out)
+            .is_err()
+    );
 }

@@ -36,10 +36,7 @@ fn open(share: &Path) -> Result<Share<DirStore>> {
 }
 
 /// The share, the image and one of its trees.
-fn tree(
-    image: &ImageArg,
-    partition: PartitionArg,
-) -> Result<(Share<DirStore>, ImageRecord, Tree)> {
+fn tree(image: &ImageArg, partition: PartitionArg) -> Result<(Share<DirStore>, ImageRecord, Tree)> {
     let share = open(&image.share.dir)?;
     let record = share.find(&image.image)?;
     let tree = Tree::choose(&share, record.image, partition.number)

@@ -91,7 +91,9 @@ impl Contents {
             }
             let within = at.saturating_sub(*start);
             let left = piece.length().saturating_sub(within);
-            let part = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let part = buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             let (head, tail) = std::mem::take(&mut buffer).split_at_mut(part);
             match *piece {
                 Piece::Hole { .. } => head.fill(0),
@@ -240,7 +242,10 @@ mod tests {
         let none = &mut |_: &ChunkRef| -> Result<Vec<u8>, ShareError> { unreachable!() };
         assert_eq!(contents.read_at(2, &mut buffer, none).unwrap(), 3);
         assert_eq!(&buffer[..3], b"all");
-        assert_eq!((contents.next_data(4), contents.next_data(5)), (Some(4), None));
+        assert_eq!(
+            (contents.next_data(4), contents.next_data(5)),
+            (Some(4), None)
+        );
         assert_eq!(contents.next_hole(0), Some(5));
     }
 }

@@ -103,7 +103,11 @@ struct Work<'w, S: Store> {
 impl<S: Store> Work<'_, S> {
     /// Makes the folders on the way to an entry.
     fn ways_to(&mut self, entry: &Entry) -> Result<(), LookError> {
-        let slashes = entry.path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let slashes = entry
+            .path
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/');
         for (at, _) in slashes {
             let path = entry.path.get(..at).unwrap_or_default();
             let folder = self.tree.entry(self.share, path)?;

@@ -55,7 +55,9 @@ pub enum LookError {
         limit: u32,
     },
     /// A name of a hard link whose contents no other name carries.
-    #[error("{path} is a hard link, and no name before it carries its contents: run `mimeo share check`")]
+    #[error(
+        "{path} is a hard link, and no name before it carries its contents: run `mimeo share check`"
+    )]
     NoContents {
         /// The path, escaped.
         path: String,

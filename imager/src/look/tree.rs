@@ -224,7 +224,9 @@ impl Tree {
 
     /// The leaf that holds a path if any does.
     pub(super) fn leaf_of(&self, path: &[u8]) -> usize {
-        let after = self.leaves.partition_point(|leaf| leaf.first.as_slice() <= path);
+        let after = self
+            .leaves
+            .partition_point(|leaf| leaf.first.as_slice() <= path);
         after.saturating_sub(1)
     }
 

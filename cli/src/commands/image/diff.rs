@@ -38,7 +38,11 @@ pub(super) fn run(args: &DiffArgs, json: bool) -> Result<()> {
             (Err(LookError::NotThere { .. }), _) if several => continue,
             (Err(error), _) => return Err(error.into()),
         };
-        let see = &mut |change| report.change(pair.number, &change).map_err(LookError::Output);
+        let see = &mut |change| {
+            report
+                .change(pair.number, &change)
+                .map_err(LookError::Output)
+        };
         match diff(&share, before, after, &under, see) {
             // Unwrapped, so that a closed pipe is known as one.
             Err(LookError::Output(error)) => return Err(error.into()),
@@ -62,7 +66,10 @@ impl Report {
         let out = BufWriter::new(std::io::stdout().lock());
         Ok(match json {
             true => Self::Json(JsonList::begin(out)?),
-            false => Self::Text { out, counts: [0; 3] },
+            false => Self::Text {
+                out,
+                counts: [0; 3],
+            },
         })
     }
 
@@ -93,7 +100,10 @@ impl Report {
     fn change(&mut self, partition: u32, change: &Change) -> std::io::Result<()> {
         match self {
             Self::Json(list) => list.add(&value(partition, change)),
-            Self::Text { out, counts: [added, removed, changed] } => match change {
+            Self::Text {
+                out,
+                counts: [added, removed, changed],
+            } => match change {
                 Change::Added(entry) => {
                     *added += 1;
                     writeln!(out, "+ {}{}", entry.display_path(), extra(entry))
@@ -104,8 +114,10 @@ impl Report {
                 }
                 Change::Changed { old, new, aspects } => {
                     *changed += 1;
-                    let words: Vec<String> =
-                        aspects.iter().map(|aspect| words(*aspect, old, new)).collect();
+                    let words: Vec<String> = aspects
+                        .iter()
+                        .map(|aspect| words(*aspect, old, new))
+                        .collect();
                     writeln!(out, "~ {}  {}", new.display_path(), words.join(", "))
                 }
             },
@@ -115,7 +127,10 @@ impl Report {
     fn end(self) -> Result<()> {
         match self {
             Self::Json(list) => list.end(),
-            Self::Text { mut out, counts: [added, removed, changed] } => {
+            Self::Text {
+                mut out,
+                counts: [added, removed, changed],
+            } => {
                 writeln!(out, "{added} added, {removed} removed, {changed} changed")?;
                 Ok(out.flush()?)
             }

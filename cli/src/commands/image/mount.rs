@@ -37,8 +37,12 @@ pub(super) fn run(args: &MountArgs, json: bool) -> Result<()> {
     let record = share.find(&args.image.image)?;
     let view = view(share, &record, args.partition)?;
     let mounting = || format!("mounting on {}", args.target.display());
-    let mut session = Session::new(Files::new(view), &args.target, &config(&record, args.others))
-        .with_context(mounting)?;
+    let mut session = Session::new(
+        Files::new(view),
+        &args.target,
+        &config(&record, args.others),
+    )
+    .with_context(mounting)?;
     let unmounter = session.unmount_callable();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

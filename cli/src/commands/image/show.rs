@@ -53,7 +53,9 @@ fn facts(record: &ImageRecord, root: &Root) -> String {
         Scheme::Mbr { .. } => sized("MBR", root),
         Scheme::None => sized("one volume without a table", root),
     };
-    let parent = record.parent.map_or_else(|| "-".to_owned(), |id| id.short());
+    let parent = record
+        .parent
+        .map_or_else(|| "-".to_owned(), |id| id.short());
     format!(
         "{} version {}\nimage     {}\ncaptured  {}\nsource    {}\nparent    {parent}\nsystem    {}\nentries   {}\ncontents  {}\ndisk      {disk}\n",
         record.name,
@@ -69,7 +71,11 @@ fn facts(record: &ImageRecord, root: &Root) -> String {
 
 fn sized(scheme: &str, root: &Root) -> String {
     let disk = &root.disk;
-    format!("{scheme}, {}, sectors of {}", bytes(disk.size), disk.sector_size)
+    format!(
+        "{scheme}, {}, sectors of {}",
+        bytes(disk.size),
+        disk.sector_size
+    )
 }
 
 fn partition_row(partition: &Partition) -> Vec<String> {

@@ -45,15 +45,21 @@ impl Side<'_> {
         Ok(first.to_vec())
     }
 
-    fn contents<S: Store>(&mut self, share: &Share<S>, entry: &Entry) -> Result<Content, LookError> {
+    fn contents<S: Store>(
+        &mut self,
+        share: &Share<S>,
+        entry: &Entry,
+    ) -> Result<Content, LookError> {
         if entry.content != Content::Empty || entry.kind != Kind::File || entry.link.is_none() {
             return Ok(entry.content.clone());
         }
         let first = self.first(share, entry)?;
         let carrier = self.tree.entry(share, &first)?;
-        carrier.map(|entry| entry.content).ok_or_else(|| LookError::NoContents {
-            path: entry.display_path(),
-        })
+        carrier
+            .map(|entry| entry.content)
+            .ok_or_else(|| LookError::NoContents {
+                path: entry.display_path(),
+            })
     }
 }
 

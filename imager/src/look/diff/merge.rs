@@ -23,12 +23,19 @@ pub(super) struct Cursor<'l> {
 impl<'l> Cursor<'l> {
     /// A cursor before the first entry at or below `under`.
     pub(super) fn new(leaves: &'l [LeafRef], under: &[u8], load: &'l Load<'l>) -> Self {
-        let ends = leaves.iter().skip(1).map(|leaf| Some(leaf.first.as_slice()));
+        let ends = leaves
+            .iter()
+            .skip(1)
+            .map(|leaf| Some(leaf.first.as_slice()));
         let meets = |(leaf, end): (&'l LeafRef, Option<&[u8]>)| {
             meets(under, &leaf.first, end).then_some(leaf)
         };
         Self {
-            leaves: leaves.iter().zip(ends.chain([None])).filter_map(meets).collect(),
+            leaves: leaves
+                .iter()
+                .zip(ends.chain([None]))
+                .filter_map(meets)
+                .collect(),
             open: VecDeque::new(),
             under: under.to_vec(),
             load,

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use image_format::entry::{Entry, Timestamp, Times};
+use image_format::entry::{Entry, Times, Timestamp};
 use rustix::fs::{AtFlags, Gid, IFlags, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
@@ -112,8 +112,8 @@ pub(super) fn symlink(made: &Made, entry: &Entry, short: &mut Shortfall) -> Resu
 pub(super) fn node(made: &Made, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
     let mode = Mode::from_raw_mode(entry.mode & 0o7777);
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let changed = rustix::fs::openat(made.folder(), made.name(), flags, Mode::empty())
-        .and_then(|held| {
+    let changed =
+        rustix::fs::openat(made.folder(), made.name(), flags, Mode::empty()).and_then(|held| {
             let held = format!("/proc/self/fd/{}", held.as_fd().as_raw_fd());
             rustix::fs::chmod(held, mode)
         });

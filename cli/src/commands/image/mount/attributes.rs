@@ -101,6 +101,12 @@ mod tests {
         );
         let (major, minor) = (259, 0x1_2345);
         let device = device(&Kind::BlockDevice { major, minor });
-        assert_eq!(((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00)), (major, minor));
+        assert_eq!(
+            (
+                (device >> 8) & 0xfff,
+                (device & 0xff) | ((device >> 12) & 0xf_ff00)
+            ),
+            (major, minor)
+        );
     }
 }

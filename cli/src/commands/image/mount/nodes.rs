@@ -57,7 +57,10 @@ impl Nodes {
     /// The number of the folder at a path.
     pub(super) fn number_at(&self, tree: usize, path: &[u8]) -> u64 {
         match &self.root {
-            Node::In { tree: at, path: root } if *at == tree && *root == path => ROOT,
+            Node::In {
+                tree: at,
+                path: root,
+            } if *at == tree && *root == path => ROOT,
             _ => self.hash(&(tree, path)),
         }
     }

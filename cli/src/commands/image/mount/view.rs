@@ -138,7 +138,9 @@ impl View {
                     self.at(tree, b"", of.number().to_string().into_bytes())
                 };
                 let items = self.trees.iter().enumerate().map(item);
-                items.filter_map(Result::transpose).collect::<Result<_, _>>()?
+                items
+                    .filter_map(Result::transpose)
+                    .collect::<Result<_, _>>()?
             }
             Some(Node::In { tree, path }) => {
                 let children = self.tree(tree)?.children(&self.share, &path)?;

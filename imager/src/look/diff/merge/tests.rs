@@ -70,8 +70,11 @@ fn walk(old: &Files, new: &Files, under: &[u8]) -> (Vec<Step>, usize) {
 }
 
 fn files() -> impl Strategy<Value = Files> {
-    let path = proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just("a-b"), Just("c")], 1..4)
-        .prop_map(|parts| parts.join("/").into_bytes());
+    let path = proptest::collection::vec(
+        prop_oneof![Just("a"), Just("b"), Just("a-b"), Just("c")],
+        1..4,
+    )
+    .prop_map(|parts| parts.join("/").into_bytes());
     proptest::collection::btree_map(path, 0..2_u32, 0..40)
 }
 
@@ -100,7 +103,9 @@ proptest! {
 
 #[test]
 fn equal_leaves_are_not_read() {
-    let old: Files = (0..5000).map(|at| (format!("f{at:04}").into_bytes(), 1)).collect();
+    let old: Files = (0..5000)
+        .map(|at| (format!("f{at:04}").into_bytes(), 1))
+        .collect();
     assert_eq!(walk(&old, &old, b""), (Vec::new(), 0));
     let mut new = old.clone();
     new.insert(b"f2500".to_vec(), 2);
