@@ -2,6 +2,7 @@
 
 mod apply;
 mod capture;
+mod image;
 mod transfer;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::exit::CODES;
 
 pub(crate) use apply::{ApplyArgs, VerifyArgs};
 pub(crate) use capture::{CaptureArgs, TreeArgs};
+pub(crate) use image::*;
 
 /// Disk imaging and lite-touch deployment
 ///
@@ -85,43 +87,6 @@ pub(crate) enum ShareCommand {
         /// The share's folder
         dir: PathBuf,
     },
-}
-
-/// `mimeo image`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImageCommand {
-    /// List the images
-    List {
-        /// The share
-        #[arg(long, value_name = "DIR")]
-        share: PathBuf,
-    },
-    /// Show an image: system, disk layout, sizes
-    Show {
-        /// Name or id of the image
-        image: String,
-        /// The share
-        #[arg(long, value_name = "DIR")]
-        share: PathBuf,
-    },
-    /// List files of an image
-    Ls {
-        /// Name or id of the image
-        image: String,
-        /// Folder inside the image
-        #[arg(default_value = "/")]
-        path: String,
-        /// The share
-        #[arg(long, value_name = "DIR")]
-        share: PathBuf,
-        /// Partition number; by default the one that holds the system
-        #[arg(long, value_name = "NUMBER")]
-        partition: Option<u32>,
-    },
-    /// Copy images into a single file (.mim): to carry, to pipe, to keep
-    Export(ExportArgs),
-    /// Copy the images of a single file (.mim) into a share
-    Import(ImportArgs),
 }
 
 /// `mimeo serve`.

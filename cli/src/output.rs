@@ -24,6 +24,36 @@ pub(crate) fn line(text: &str) -> Result<()> {
     Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
+/// A JSON array that is written while its elements are found.
+pub(crate) struct JsonList<W: Write> {
+    out: W,
+    any: bool,
+}
+
+impl<W: Write> JsonList<W> {
+    /// Opens the array.
+    pub(crate) fn begin(mut out: W) -> Result<Self> {
+        out.write_all(b"[")?;
+        Ok(Self { out, any: false })
+    }
+
+    /// Writes an element, in a line of its own.
+    pub(crate) fn add<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
+        let separator: &[u8] = if self.any { b",\n" } else { b"\n" };
+        self.any = true;
+        self.out.write_all(separator)?;
+        // Its errors become those of the pipe below, if they are.
+        serde_json::to_writer(&mut self.out, value).map_err(std::io::Error::from)
+    }
+
+    /// Closes the array.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.out
+            .write_all(if self.any { b"\n]\n" } else { b"]\n" })?;
+        Ok(self.out.flush()?)
+    }
+}
+
 /// A table: columns as wide as their widest cell.
 pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = heading.iter().map(|text| text.chars().count()).collect();

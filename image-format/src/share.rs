@@ -105,12 +105,16 @@ impl<S: Store> Share<S> {
         self.records.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// An image by its name (the newest), its id, or at least eight first digits of it.
+    /// An image by its name (the newest), its name and version as `name@3`, its
+    /// id, or at least eight first digits of it.
     ///
     /// # Errors
     /// There is none, or several begin with these digits.
     pub fn find(&self, name_or_id: &str) -> Result<ImageRecord, ShareError> {
         if let Some(record) = self.history(name_or_id).last() {
+            return Ok(record.clone());
+        }
+        if let Some(record) = self.version(name_or_id) {
             return Ok(record.clone());
         }
         let asked = name_or_id.to_ascii_lowercase();
@@ -129,6 +133,14 @@ impl<S: Store> Share<S> {
                 found: found.len(),
             }),
         }
+    }
+
+    /// The image called `name@version`.
+    fn version(&self, name: &str) -> Option<&ImageRecord> {
+        let (name, version) = name.rsplit_once('@')?;
+        let sequence: u64 = version.parse().ok()?;
+        let mut versions = self.history(name).iter();
+        versions.find(|record| record.sequence == sequence)
     }
 
     /// An image's whole manifest, in memory.

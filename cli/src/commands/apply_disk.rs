@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use image_format::entry::Timestamp;
 use image_format::layout::Scheme;
 use image_format::proof::Proof;
-use image_format::{DirStore, ImageRecord, Manifest, Share};
+use image_format::{ImageRecord, Manifest, Share, Store};
 use imager::apply::{ApplyOptions, apply_with};
 use imager::disk::{BlockDevice, Disk, FileDisk, MemoryDisk, TargetDisk, TargetKind};
 use imager::plan::{Plan, Target, Wishes, plan, single};
@@ -21,6 +21,7 @@ use imager::verify::{bytes_to_verify, verify_image};
 
 use crate::args::{ApplyArgs, VerifyArgs};
 use crate::exit::DoesNotHold;
+use crate::location;
 use crate::output::{self, bytes};
 
 /// What an apply that was interrupted is called on the disk.
@@ -30,16 +31,14 @@ const SECTOR: u32 = 512;
 
 /// An image as it shall go onto the target.
 struct Image {
-    share: Share<DirStore>,
+    share: Share<Box<dyn Store>>,
     record: ImageRecord,
     manifest: Manifest,
 }
 
 impl Image {
     fn load(share: &Path, name: &str, partition: Option<u32>) -> Result<Self> {
-        let opening = || format!("opening the share {}", share.display());
-        let share = DirStore::open(share).with_context(opening)?;
-        let share = Share::open(share).with_context(opening)?;
+        let share = location::open(share)?;
         let record = share.find(name)?;
         let manifest = share.manifest(&record.image)?;
         if manifest.disk.scheme == Scheme::Tree {

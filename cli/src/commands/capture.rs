@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use image_format::{DirStore, ImageId, Share};
+use image_format::{ImageId, Share, Store};
 use image_format::ingest::IngestOptions;
 use imager::capture::{CaptureOptions, capture};
 use imager::disk::Disk;
@@ -15,21 +15,21 @@ use imager::disk::file::FileDisk;
 use imager::disk::linux::BlockDevice;
 
 use crate::args::CaptureArgs;
+use crate::location;
 use crate::output::{self, bytes};
 use progress::Progress;
 
 /// Captures what the arguments name; the source is only ever read.
 pub(crate) fn run(args: &CaptureArgs, json: bool) -> Result<()> {
-    let store = DirStore::open(&args.share)
-        .with_context(|| format!("opening the share {}", args.share.display()))?;
+    let store = location::store(&args.share)?;
     let capturing = || format!("capturing {}", args.source.display());
     match args.source.is_dir() {
-        true => tree::run(args, &store, json).with_context(capturing),
-        false => disk(args, &store, json).with_context(capturing),
+        true => tree::run(args, &*store, json).with_context(capturing),
+        false => disk(args, &*store, json).with_context(capturing),
     }
 }
 
-fn disk(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()> {
+fn disk(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
     let disk = open(args).with_context(|| format!("opening {}", args.source.display()))?;
     let options = CaptureOptions {
         name: args.name.clone(),
@@ -60,7 +60,7 @@ fn disk(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()> {
 
 /// The image whose unchanged files are not read again: the one named, else the
 /// newest of this name.
-fn parent(args: &CaptureArgs, store: &DirStore) -> Result<Option<ImageId>> {
+fn parent(args: &CaptureArgs, store: &dyn Store) -> Result<Option<ImageId>> {
     let share = Share::open(store)?;
     if let Some(asked) = &args.tree.parent {
         let found = share.find(asked).context("looking for the parent")?;

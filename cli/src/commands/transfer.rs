@@ -6,14 +6,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use image_format::file::{self, ExportReport, FileId, ImportReport, Imported, Target};
 use image_format::store::RefName;
-use image_format::{DirStore, ImageRecord, Share};
+use image_format::{ImageRecord, Share};
 
 use crate::args::{ExportArgs, ImportArgs};
+use crate::location;
 use crate::output::{self, ProgressLine, bytes};
 
 /// Runs `mimeo image export`.
 pub(crate) fn export(args: &ExportArgs, json: bool) -> Result<()> {
-    let share = super::image::open(&args.share)?;
+    let share = location::open(&args.share)?;
     let records: Vec<ImageRecord> = args
         .images
         .iter()
@@ -95,7 +96,7 @@ fn warn(warning: Option<&str>, json: bool) {
 /// Runs `mimeo image import`.
 pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
     let opening = || format!("opening the share {}", args.share.display());
-    let store = DirStore::open(&args.share).with_context(opening)?;
+    let store = location::store(&args.share)?;
     // Refs that cannot be read are better found before an hour of copying.
     Share::open(&store).with_context(opening)?;
     let mut line = ProgressLine::new(json);

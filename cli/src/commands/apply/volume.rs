@@ -4,12 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use image_format::layout::{Partition, Volume};
-use image_format::{DirStore, ImageRecord, Share};
+use image_format::{ImageRecord, Share, Store};
 use imager::tree::plan::{EntryStream, Origin};
+
+use crate::location;
 
 /// An open share and a volume of an image in it.
 pub(crate) struct Chosen {
-    pub(crate) share: Share<DirStore>,
+    pub(crate) share: Share<Box<dyn Store>>,
     pub(crate) record: ImageRecord,
     /// Index into the image's volumes.
     volume: usize,
@@ -21,9 +23,7 @@ pub(crate) struct Chosen {
 impl Chosen {
     /// The partition asked for, else the one with `etc/`, else the first with entries.
     pub(crate) fn open(share: &Path, image: &str, number: Option<u32>) -> Result<Self> {
-        let opening = || format!("opening the share {}", share.display());
-        let share = Share::open(DirStore::open(share).with_context(opening)?);
-        let share = share.with_context(opening)?;
+        let share = location::open(share)?;
         let record = share.find(image)?;
         let root = share.root(&record.image)?;
         let partition = |index: u32| -> Option<&Partition> {
@@ -66,7 +66,7 @@ impl Chosen {
 }
 
 fn system_volume(
-    share: &Share<DirStore>,
+    share: &Share<Box<dyn Store>>,
     record: &ImageRecord,
     count: usize,
 ) -> Result<Option<usize>> {

@@ -1,7 +1,7 @@
 //! A directory becomes an image.
 
 use anyhow::{Context, Result};
-use image_format::{DirStore, Share};
+use image_format::{Share, Store};
 use imager::tree::capture::{Root, TreeOptions, TreeOutcome, capture, is_system_root};
 use imager::tree::exclude::Excludes;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ const SHOWN: usize = 10;
 /// Programs get all names, as long as they fit into memory.
 const LISTED: usize = 1_000_000;
 
-pub(super) fn run(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()> {
+pub(super) fn run(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
     let root = Root::open(&args.source)?;
     let share = Share::open(store)?;
     let tree = &args.tree;

@@ -1,0 +1,148 @@
+//! Owner, mode, attributes, flags and times of what was made. What cannot be
+//! kept is counted: a file without its owner is still the file.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use image_format::entry::{Entry, Times, Timestamp};
+use rustix::fs::{AtFlags, Gid, IFlags, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::short::{self, Shortfall};
+use super::target::Made;
+use crate::look::LookError;
+
+/// Inode flags a user can set, without those that say how blocks are mapped
+/// (`FS_FL_USER_MODIFIABLE` in the kernel's `fs.h`, less extents).
+const FLAGS: u32 = 0x6283_c0ff;
+/// Immutable and append-only.
+const STILL: u32 = 0x30;
+/// Set-user-id and set-group-id: not for another owner.
+const SET_ID: u32 = 0o6000;
+
+/// One open file or folder that is given what its entry says.
+pub(super) struct Dress<'d> {
+    file: &'d OwnedFd,
+    entry: &'d Entry,
+    short: &'d mut Shortfall,
+}
+
+impl<'d> Dress<'d> {
+    pub(super) fn new(file: &'d OwnedFd, entry: &'d Entry, short: &'d mut Shortfall) -> Self {
+        Self { file, entry, short }
+    }
+
+    /// Everything but the flags after which nothing can be changed. The owner
+    /// comes first: setting it takes set-id bits and capabilities away.
+    pub(super) fn all(mut self) -> Result<(), LookError> {
+        let mut mode = self.entry.mode & 0o7777;
+        let (uid, gid) = owner(self.entry);
+        if rustix::fs::fchown(self.file, uid, gid).is_err() {
+            self.short.add(short::OWNER, self.entry);
+            mode &= !SET_ID;
+        }
+        let changed = rustix::fs::fchmod(self.file, Mode::from_raw_mode(mode));
+        changed.map_err(|error| failed(self.entry, "setting the mode of", error))?;
+        self.xattrs();
+        self.flags();
+        let times = times(&self.entry.times);
+        if rustix::fs::futimens(self.file, &times).is_err() {
+            self.short.add(short::TIMES, self.entry);
+        }
+        Ok(())
+    }
+
+    fn xattrs(&mut self) {
+        for xattr in &self.entry.xattrs {
+            let (name, value) = (xattr.name.as_slice(), xattr.value.as_slice());
+            if rustix::fs::fsetxattr(self.file, name, value, XattrFlags::empty()).is_err() {
+                self.short.add(short::XATTR, self.entry);
+            }
+        }
+    }
+
+    /// FAT has its attribute byte in the same place; it means other things.
+    fn flags(&mut self) {
+        let wanted = self.entry.flags & FLAGS & !STILL;
+        if self.entry.short_name.is_none() && !set(self.file, wanted) {
+            self.short.add(short::FLAGS, self.entry);
+        }
+    }
+}
+
+/// Whether the entry has flags that must come last.
+pub(super) fn is_still(entry: &Entry) -> bool {
+    entry.flags & STILL != 0 && entry.short_name.is_none()
+}
+
+/// Sets the flags that must come last.
+pub(super) fn still(file: &OwnedFd, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
+    if !set(file, entry.flags & FLAGS) {
+        short.add(short::FLAGS, entry);
+    }
+    Ok(())
+}
+
+/// Adds flags to those that are there; nothing is asked where none are wanted.
+fn set(file: &OwnedFd, wanted: u32) -> bool {
+    if wanted == 0 {
+        return true;
+    }
+    let Ok(before) = rustix::fs::ioctl_getflags(file) else {
+        return false;
+    };
+    let after = before | IFlags::from_bits_retain(wanted);
+    after == before || rustix::fs::ioctl_setflags(file, after).is_ok()
+}
+
+/// A symbolic link has an owner and times, and no mode.
+pub(super) fn symlink(made: &Made, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
+    let (uid, gid) = owner(entry);
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    if rustix::fs::chownat(made.folder(), made.name(), uid, gid, flags).is_err() {
+        short.add(short::OWNER, entry);
+    }
+    if rustix::fs::utimensat(made.folder(), made.name(), &times(&entry.times), flags).is_err() {
+        short.add(short::TIMES, entry);
+    }
+    Ok(())
+}
+
+/// Devices, pipes and sockets are not opened for this, only held: opening one
+/// would do something, and a link put in its place would lead elsewhere.
+pub(super) fn node(made: &Made, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
+    let mode = Mode::from_raw_mode(entry.mode & 0o7777);
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let changed =
+        rustix::fs::openat(made.folder(), made.name(), flags, Mode::empty()).and_then(|held| {
+            let held = format!("/proc/self/fd/{}", held.as_fd().as_raw_fd());
+            rustix::fs::chmod(held, mode)
+        });
+    changed.map_err(|error| failed(entry, "setting the mode of", error))?;
+    symlink(made, entry, short)
+}
+
+fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
+    // All ones would mean "leave it as it is".
+    let uid = (entry.uid != u32::MAX).then(|| Uid::from_raw(entry.uid));
+    let gid = (entry.gid != u32::MAX).then(|| Gid::from_raw(entry.gid));
+    (uid, gid)
+}
+
+fn times(times: &Times) -> Timestamps {
+    let time = |time: Timestamp| Timespec {
+        tv_sec: time.seconds,
+        tv_nsec: time.nanoseconds.into(),
+    };
+    Timestamps {
+        last_access: time(times.accessed),
+        last_modification: time(times.modified),
+    }
+}
+
+fn failed(entry: &Entry, doing: &'static str, error: Errno) -> LookError {
+    LookError::Target {
+        doing,
+        path: entry.display_path().into(),
+        source: error.into(),
+    }
+}
