@@ -13,6 +13,7 @@ mod machines;
 mod refusal;
 mod runs;
 mod status;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::error::Refusal;
 use crate::service::House;
@@ -65,6 +66,11 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .route(routes::RUNS, get(runs::list))
         .route(routes::RUN, get(runs::one))
         .route(routes::RUN_RECEIPT, get(runs::receipt))
+        .route(
+            routes::SHARE_TOKENS,
+            get(tokens::list).post(tokens::make),
+        )
+        .route(routes::SHARE_TOKEN, delete(tokens::remove))
         .route(routes::STATUS, get(status::show))
         .fallback(|| async { Refusal::NotFound })
         .layer(middleware::from_fn(in_time))
