@@ -143,9 +143,7 @@ pub fn system_words(entries: &[Found], volume: &dyn Disk) -> Option<SystemWords>
 }
 
 /// As [`system_words`], where `read` answers with the first bytes of a file.
-pub(crate) fn system_words_of(
-    read: impl Fn(&[u8], u64) -> Option<Vec<u8>>,
-) -> Option<SystemWords> {
+pub(crate) fn system_words_of(read: impl Fn(&[u8], u64) -> Option<Vec<u8>>) -> Option<SystemWords> {
     let text = RELEASES
         .iter()
         .find_map(|path| read(path, LONGEST_RELEASE))?;

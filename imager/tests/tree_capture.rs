@@ -120,7 +120,8 @@ fn order_is_bytewise_over_whole_paths_and_names_need_not_be_text() {
 #[test]
 fn deeper_trees_than_a_process_has_descriptors_are_walked() {
     let dir = tempfile::tempdir().unwrap();
-    let mut at = rustix::fs::open(dir.path(), rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let mut at =
+        rustix::fs::open(dir.path(), rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
     let depth = 1500;
     for _ in 0..depth {
         rustix::fs::mkdirat(&at, "d", Mode::RWXU).unwrap();
@@ -154,8 +155,14 @@ fn everything_posix_knows_of_an_entry_is_in_the_image() {
         fs::hard_link(path(name), path(&format!("{name}-2"))).unwrap();
     }
     let times = Timestamps {
-        last_access: Timespec { tv_sec: 7, tv_nsec: 0 },
-        last_modification: Timespec { tv_sec: -5, tv_nsec: 123_456_789 },
+        last_access: Timespec {
+            tv_sec: 7,
+            tv_nsec: 0,
+        },
+        last_modification: Timespec {
+            tv_sec: -5,
+            tv_nsec: 123_456_789,
+        },
     };
     rustix::fs::utimensat(CWD, path("symlink"), &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
     let xattr = |name: &str, key: &str, value: &[u8]| {
@@ -166,10 +173,18 @@ fn everything_posix_knows_of_an_entry_is_in_the_image() {
     xattr("symlink", "trusted.link", b"on a link");
     xattr("null", "trusted.node", b"on a node");
     // cap_net_raw+ep, as the kernel keeps it (VFS_CAP_REVISION_2).
-    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let capability = [
+        1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
     xattr("file", "security.capability", &capability);
     let acl = posix_acl();
-    rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &acl, XattrFlags::empty()).unwrap();
+    rustix::fs::setxattr(
+        dir.path(),
+        "system.posix_acl_default",
+        &acl,
+        XattrFlags::empty(),
+    )
+    .unwrap();
     let open = fs::File::open(path("file")).unwrap();
     let flagged = rustix::fs::ioctl_setflags(&open, IFlags::NODUMP).is_ok();
     let _listener = UnixListener::bind(path("socket")).unwrap();
@@ -180,14 +195,22 @@ fn everything_posix_knows_of_an_entry_is_in_the_image() {
     let entry = |name: &str| &found[name.as_bytes()];
     assert!(!found.contains_key(b"socket".as_slice()));
     assert_eq!(count(&outcome, Reason::Socket), 1);
-    assert_eq!((entry("file").mode, entry("file").uid, entry("file").gid), (0o4751, 70_000, 5));
+    assert_eq!(
+        (entry("file").mode, entry("file").uid, entry("file").gid),
+        (0o4751, 70_000, 5)
+    );
     if flagged {
-        assert_eq!(entry("file").flags & IFlags::NODUMP.bits(), IFlags::NODUMP.bits());
+        assert_eq!(
+            entry("file").flags & IFlags::NODUMP.bits(),
+            IFlags::NODUMP.bits()
+        );
     }
     let attributes = |name: &str| -> Vec<(String, Vec<u8>)> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let xattrs = entry(name).xattrs.iter();
-        xattrs.map(|xattr| (text(&xattr.name), xattr.value.clone())).collect()
+        xattrs
+            .map(|xattr| (text(&xattr.name), xattr.value.clone()))
+            .collect()
     };
     let expected = [
         ("security.capability".to_owned(), capability.to_vec()),
@@ -197,16 +220,32 @@ fn everything_posix_knows_of_an_entry_is_in_the_image() {
     assert_eq!(attributes("file"), expected);
     assert_eq!(attributes("symlink")[0].1, b"on a link");
     assert_eq!(attributes("null")[0].1, b"on a node");
-    assert_eq!(attributes("")[0], ("system.posix_acl_default".to_owned(), acl));
+    assert_eq!(
+        attributes("")[0],
+        ("system.posix_acl_default".to_owned(), acl)
+    );
     let modified = entry("symlink").times.modified;
     assert_eq!((modified.seconds, modified.nanoseconds), (-5, 123_456_789));
-    assert_eq!(entry("symlink").times.accessed, modified, "as long as nobody asks for more");
-    assert_eq!(entry("disk").kind, Kind::BlockDevice { major: 4095, minor: 1_000_000 });
+    assert_eq!(
+        entry("symlink").times.accessed,
+        modified,
+        "as long as nobody asks for more"
+    );
+    assert_eq!(
+        entry("disk").kind,
+        Kind::BlockDevice {
+            major: 4095,
+            minor: 1_000_000
+        }
+    );
     for name in ["symlink", "null", "pipe", "file"] {
         let (one, two) = (entry(name), entry(&format!("{name}-2")));
         assert!(one.link.is_some(), "{name}");
         assert_eq!((one.link, &one.kind), (two.link, &two.kind));
-        assert_eq!((&one.xattrs, one.times, one.mode), (&two.xattrs, two.times, two.mode));
+        assert_eq!(
+            (&one.xattrs, one.times, one.mode),
+            (&two.xattrs, two.times, two.mode)
+        );
         assert_eq!(two.content, Content::Empty);
     }
     assert_eq!(entry("disk").link, None);
@@ -234,7 +273,16 @@ fn posix_acl() -> Vec<u8> {
 #[test]
 fn contents_of_every_size_with_and_without_holes_come_back() {
     let dir = tempfile::tempdir().unwrap();
-    let sizes = [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 70_000, (1 << 20) - 1, 1 << 20, 9 << 20];
+    let sizes = [
+        0,
+        1,
+        INLINE_LIMIT,
+        INLINE_LIMIT + 1,
+        70_000,
+        (1 << 20) - 1,
+        1 << 20,
+        9 << 20,
+    ];
     for (seed, size) in (0..).zip(sizes) {
         fs::write(dir.path().join(format!("{size}")), noise(seed, size)).unwrap();
     }
@@ -268,7 +316,13 @@ fn contents_of_every_size_with_and_without_holes_come_back() {
 #[test]
 fn what_is_excluded_or_is_the_share_is_named_and_not_in_the_image() {
     let dir = tempfile::tempdir().unwrap();
-    for path in ["keep/x", "drop/x", "share/packs", "logs/a.log", "logs/b.txt"] {
+    for path in [
+        "keep/x",
+        "drop/x",
+        "share/packs",
+        "logs/a.log",
+        "logs/b.txt",
+    ] {
         let path = dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, b"x").unwrap();
@@ -281,7 +335,10 @@ fn what_is_excluded_or_is_the_share_is_named_and_not_in_the_image() {
     };
     let outcome = run(dir.path(), &store, &options).unwrap();
     let found = by_path(&store, &outcome);
-    let paths: Vec<_> = found.keys().map(|path| String::from_utf8_lossy(path)).collect();
+    let paths: Vec<_> = found
+        .keys()
+        .map(|path| String::from_utf8_lossy(path))
+        .collect();
     assert_eq!(paths, ["", "keep", "keep/x", "logs", "logs/b.txt", "share"]);
     let (_, noted) = &outcome.notes[0];
     assert_eq!(noted.paths, ["/drop", "/logs/a.log", "/share"]);
@@ -294,7 +351,11 @@ fn the_same_tree_is_the_same_image_and_is_not_read_again() {
         let folder = dir.path().join(format!("d{}", number % 13));
         fs::create_dir_all(&folder).unwrap();
         let length = (number as usize * 37) % 5000;
-        fs::write(folder.join(format!("f{number}")), noise(number.into(), length)).unwrap();
+        fs::write(
+            folder.join(format!("f{number}")),
+            noise(number.into(), length),
+        )
+        .unwrap();
     }
     fs::hard_link(dir.path().join("d1/f1"), dir.path().join("d2/link")).unwrap();
     symlink("d1/f1", dir.path().join("symlink")).unwrap();
@@ -306,7 +367,10 @@ fn the_same_tree_is_the_same_image_and_is_not_read_again() {
     assert_eq!(second.record.parent, Some(first.record.image));
     assert_eq!(second.progress.unchanged, second.progress.entries);
     assert_eq!((second.progress.read, second.progress.new), (0, 0));
-    let paranoid = TreeOptions { paranoid: true, ..options() };
+    let paranoid = TreeOptions {
+        paranoid: true,
+        ..options()
+    };
     let third = run(dir.path(), &store, &paranoid).unwrap();
     assert_eq!(third.record.image, first.record.image);
     assert_eq!((third.progress.unchanged, third.progress.new), (0, 0));
@@ -320,7 +384,10 @@ fn the_same_tree_is_the_same_image_and_is_not_read_again() {
     assert_eq!(fourth.progress.read, 4000 + 2000 + 37);
     assert_eq!(fourth.record.entries, first.record.entries - 1);
     let found = by_path(&store, &fourth);
-    assert_eq!(bytes_of(&store, &found[b"d2/link".as_slice()]), noise(1, 37));
+    assert_eq!(
+        bytes_of(&store, &found[b"d2/link".as_slice()]),
+        noise(1, 37)
+    );
     assert_eq!(found[b"d2/link".as_slice()].link, None);
 }
 
@@ -332,7 +399,15 @@ fn a_first_name_that_is_excluded_now_leaves_its_contents_to_the_next() {
     let store = MemoryStore::new();
     run(dir.path(), &store, &options()).unwrap();
     let excludes = Excludes::new(["/a"]).unwrap();
-    let outcome = run(dir.path(), &store, &TreeOptions { excludes, ..options() }).unwrap();
+    let outcome = run(
+        dir.path(),
+        &store,
+        &TreeOptions {
+            excludes,
+            ..options()
+        },
+    )
+    .unwrap();
     let found = by_path(&store, &outcome);
     assert_eq!(bytes_of(&store, &found[b"b".as_slice()]), noise(1, 3000));
 }
@@ -343,7 +418,10 @@ fn what_changed_just_before_the_capture_is_not_trusted_by_the_next() {
     fs::write(dir.path().join("file"), b"one").unwrap();
     let now = options().captured - LATER;
     let store = MemoryStore::new();
-    let racy = TreeOptions { captured: now, ..options() };
+    let racy = TreeOptions {
+        captured: now,
+        ..options()
+    };
     run(dir.path(), &store, &racy).unwrap();
     let outcome = run(dir.path(), &store, &options()).unwrap();
     assert_eq!(outcome.progress.unchanged, 0);
@@ -354,12 +432,27 @@ fn threads_do_not_change_an_image() {
     let dir = tempfile::tempdir().unwrap();
     for number in 0..400_u32 {
         let length = (number as usize * 7919) % 90_000;
-        fs::write(dir.path().join(format!("{number}.x")), noise(number.into(), length)).unwrap();
+        fs::write(
+            dir.path().join(format!("{number}.x")),
+            noise(number.into(), length),
+        )
+        .unwrap();
     }
     let packs = |threads| {
         let store = MemoryStore::new();
-        let outcome = run(dir.path(), &store, &TreeOptions { threads, ..options() }).unwrap();
-        (outcome.record.image, image_format::Store::list_packs(&store).unwrap())
+        let outcome = run(
+            dir.path(),
+            &store,
+            &TreeOptions {
+                threads,
+                ..options()
+            },
+        )
+        .unwrap();
+        (
+            outcome.record.image,
+            image_format::Store::list_packs(&store).unwrap(),
+        )
     };
     assert_eq!(packs(1), packs(8));
 }
@@ -381,9 +474,19 @@ fn a_file_that_never_holds_still_is_captured_and_named_and_strictness_refuses_it
         });
         let outcome = run(dir.path(), &store, &options()).unwrap();
         assert_eq!(count(&outcome, Reason::Changed), 1);
-        let strict = run(dir.path(), &store, &TreeOptions { strict: true, ..options() });
+        let strict = run(
+            dir.path(),
+            &store,
+            &TreeOptions {
+                strict: true,
+                ..options()
+            },
+        );
         done.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert!(matches!(strict, Err(TreeError::Strict { .. })), "{strict:?}");
+        assert!(
+            matches!(strict, Err(TreeError::Strict { .. })),
+            "{strict:?}"
+        );
         let entry = &by_path(&store, &outcome)[b"busy.log".as_slice()];
         assert!(bytes_of(&store, entry).starts_with(&noise(1, 32 << 20)));
     });
@@ -409,7 +512,10 @@ fn a_tree_that_is_torn_down_meanwhile_leaves_a_sound_image() {
         });
         let outcome = run(dir.path(), &store, &options()).unwrap();
         // Every entry's directory stands before it, or the image had been refused.
-        assert_eq!(entries(&store, &outcome).len() as u64, outcome.record.entries);
+        assert_eq!(
+            entries(&store, &outcome).len() as u64,
+            outcome.record.entries
+        );
     });
 }
 
@@ -419,6 +525,9 @@ fn made_up_file_systems_and_files_are_refused_and_mounts_are_left_out() {
     let proc = run(Path::new("/proc"), &store, &options());
     assert!(matches!(proc, Err(TreeError::Pseudo { what: "proc", .. })));
     let file = tempfile::NamedTempFile::new().unwrap();
-    assert!(matches!(run(file.path(), &store, &options()), Err(TreeError::Root { .. })));
+    assert!(matches!(
+        run(file.path(), &store, &options()),
+        Err(TreeError::Root { .. })
+    ));
     assert!(Share::open(&store).unwrap().images().is_empty());
 }

@@ -12,6 +12,7 @@ pub(crate) mod sessions;
 pub(crate) mod share;
 pub(crate) mod shares;
 pub(crate) mod tokens;
+pub(crate) mod vault;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,10 +1,10 @@
 //! A server's share as a store: everything that works on a folder works here.
 
+use image_format::ChunkId;
 use image_format::ids::{ImageId, PackId, SegmentId};
 use image_format::index::Segment;
 use image_format::store::trash::{LeaseId, Run, Trashed};
 use image_format::store::{BlockPlace, PackFacts, RefName, Source, Store, StoreError};
-use image_format::ChunkId;
 
 use super::{Client, ClientError, Patience};
 use crate::messages::store::{Answer, Call, Verb, frame, unframe};
@@ -35,7 +35,13 @@ impl RemoteStore {
     fn ask(&self, call: &Call, bytes: &[u8]) -> Result<(Answer, Vec<u8>), StoreError> {
         let path = routes::fill(routes::SHARE, &[&self.share]);
         let remote = |error: ClientError| StoreError::Remote {
-            doing: format!("{:?} {} at share {} of {}", call.verb, call.subject, self.share, self.client.server()),
+            doing: format!(
+                "{:?} {} at share {} of {}",
+                call.verb,
+                call.subject,
+                self.share,
+                self.client.server()
+            ),
             retry: error.is_transient(),
             source: Box::new(error),
         };
@@ -45,7 +51,9 @@ impl RemoteStore {
                 reason: error.to_string(),
             })
         })?;
-        let answer = self.patience.call(|| self.client.post_bytes(&path, &body, LARGEST));
+        let answer = self
+            .patience
+            .call(|| self.client.post_bytes(&path, &body, LARGEST));
         let answer = answer.map_err(remote)?;
         let (head, rest) = unframe::<Answer>(&answer).map_err(|error| {
             remote(ClientError::Answer {
@@ -54,12 +62,22 @@ impl RemoteStore {
             })
         })?;
         match head {
-            Answer::Missing { what, name } => Err(StoreError::Missing { what: word(&what), name }),
+            Answer::Missing { what, name } => Err(StoreError::Missing {
+                what: word(&what),
+                name,
+            }),
             Answer::Conflict { newest } => Err(StoreError::Conflict {
-                at: RefName { name: call.subject.clone(), sequence: call.number },
+                at: RefName {
+                    name: call.subject.clone(),
+                    sequence: call.number,
+                },
                 newest,
             }),
-            Answer::Refused { what, name, reason } => Err(StoreError::Refused { what: word(&what), name, reason }),
+            Answer::Refused { what, name, reason } => Err(StoreError::Refused {
+                what: word(&what),
+                name,
+                reason,
+            }),
             done => Ok((done, rest.to_vec())),
         }
     }
@@ -68,7 +86,12 @@ impl RemoteStore {
         Ok(self.ask(&call(verb, subject), &[])?.1)
     }
 
-    fn put(&self, verb: Verb, subject: &dyn std::fmt::Display, bytes: &[u8]) -> Result<(), StoreError> {
+    fn put(
+        &self,
+        verb: Verb,
+        subject: &dyn std::fmt::Display,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         self.ask(&call(verb, subject), bytes).map(drop)
     }
 
@@ -82,19 +105,30 @@ impl RemoteStore {
     fn list<T: std::str::FromStr>(&self, verb: Verb) -> Result<Vec<T>, StoreError> {
         let bytes = self.bytes(verb, &"")?;
         let names: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| self.odd(verb))?;
-        names.iter().map(|name| name.parse().map_err(|_| self.odd(verb))).collect()
+        names
+            .iter()
+            .map(|name| name.parse().map_err(|_| self.odd(verb)))
+            .collect()
     }
 
     fn refs(&self, verb: Verb) -> Result<Vec<RefName>, StoreError> {
         let bytes = self.bytes(verb, &"")?;
-        let names: Vec<(String, u64)> = serde_json::from_slice(&bytes).map_err(|_| self.odd(verb))?;
-        Ok(names.into_iter().map(|(name, sequence)| RefName { name, sequence }).collect())
+        let names: Vec<(String, u64)> =
+            serde_json::from_slice(&bytes).map_err(|_| self.odd(verb))?;
+        Ok(names
+            .into_iter()
+            .map(|(name, sequence)| RefName { name, sequence })
+            .collect())
     }
 
     /// The answer is not one to this question.
     fn odd(&self, verb: Verb) -> StoreError {
         StoreError::Remote {
-            doing: format!("{verb:?} at share {} of {}", self.share, self.client.server()),
+            doing: format!(
+                "{verb:?} at share {} of {}",
+                self.share,
+                self.client.server()
+            ),
             retry: false,
             source: Box::new(ClientError::Answer {
                 path: routes::fill(routes::SHARE, &[&self.share]),
@@ -105,17 +139,36 @@ impl RemoteStore {
 }
 
 fn call(verb: Verb, subject: &dyn std::fmt::Display) -> Call {
-    Call { verb, subject: subject.to_string(), number: 0, length: 0 }
+    Call {
+        verb,
+        subject: subject.to_string(),
+        number: 0,
+        length: 0,
+    }
 }
 
 fn of_ref(verb: Verb, at: &RefName) -> Call {
-    Call { number: at.sequence, ..call(verb, &at.name) }
+    Call {
+        number: at.sequence,
+        ..call(verb, &at.name)
+    }
 }
 
 /// The words errors of stores are made of.
 fn word(what: &str) -> &'static str {
-    let known = ["pack", "index segment", "manifest", "ref", "lease", "seal", "share"];
-    known.into_iter().find(|word| *word == what).unwrap_or("file")
+    let known = [
+        "pack",
+        "index segment",
+        "manifest",
+        "ref",
+        "lease",
+        "seal",
+        "share",
+    ];
+    known
+        .into_iter()
+        .find(|word| *word == what)
+        .unwrap_or("file")
 }
 
 impl Source for RemoteStore {
@@ -141,7 +194,11 @@ impl Store for RemoteStore {
         }
     }
     fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError> {
-        let call = Call { number: offset, length, ..call(Verb::ReadPackPart, id) };
+        let call = Call {
+            number: offset,
+            length,
+            ..call(Verb::ReadPackPart, id)
+        };
         Ok(self.ask(&call, &[])?.1)
     }
     fn put_index(&self, id: &SegmentId, bytes: &[u8]) -> Result<(), StoreError> {
@@ -231,7 +288,9 @@ impl Store for RemoteStore {
     fn locate(&self, wanted: &[ChunkId]) -> Result<Option<Segment>, StoreError> {
         let ids: Vec<u8> = wanted.iter().flat_map(|id| *id.as_bytes()).collect();
         let (_, bytes) = self.ask(&call(Verb::Locate, &""), &ids)?;
-        Segment::decode(bytes).map(Some).map_err(|_| self.odd(Verb::Locate))
+        Segment::decode(bytes)
+            .map(Some)
+            .map_err(|_| self.odd(Verb::Locate))
     }
     fn now(&self) -> u64 {
         std::time::SystemTime::now()

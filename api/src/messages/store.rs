@@ -156,7 +156,9 @@ pub enum Answer {
 #[non_exhaustive]
 pub enum FrameError {
     /// It ends too early, or its head is longer than any.
-    #[error("a head of {length} bytes in a body of {found}: expected at most {LONGEST_HEAD} and no more than there are")]
+    #[error(
+        "a head of {length} bytes in a body of {found}: expected at most {LONGEST_HEAD} and no more than there are"
+    )]
     Length {
         /// What it says.
         length: usize,
@@ -193,7 +195,9 @@ pub fn unframe<T: DeserializeOwned>(body: &[u8]) -> Result<(T, &[u8]), FrameErro
     };
     let (length, rest) = body.split_first_chunk::<4>().ok_or(wrong(0))?;
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    let parts = rest.split_at_checked(length).filter(|_| length <= LONGEST_HEAD);
+    let parts = rest
+        .split_at_checked(length)
+        .filter(|_| length <= LONGEST_HEAD);
     let (head, bytes) = parts.ok_or(wrong(length))?;
     Ok((serde_json::from_slice(head)?, bytes))
 }

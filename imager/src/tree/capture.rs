@@ -139,7 +139,14 @@ pub fn capture<S: Store>(
         let known = parent.as_ref().map(|record| record.logical_size);
         storing.progress.total_bytes = known.or_else(|| root.used_bytes());
         let before = parent.as_ref().map(|record| (share, record));
-        let broken = steps::run(root, &rules, &reading, before, options.threads, &mut storing)?;
+        let broken = steps::run(
+            root,
+            &rules,
+            &reading,
+            before,
+            options.threads,
+            &mut storing,
+        )?;
         warnings.extend(broken.map(|error| {
             let error = with_causes(&error);
             format!("the parent could not be read, so everything after that was: {error}")
@@ -151,7 +158,11 @@ pub fn capture<S: Store>(
         let record = NewImage {
             name: options.name.clone(),
             captured: options.captured,
-            parent: options.parent.as_ref().or(parent.as_ref()).map(|record| record.image),
+            parent: options
+                .parent
+                .as_ref()
+                .or(parent.as_ref())
+                .map(|record| record.image),
             system: root.system_words(),
             source: Some(root.identity().to_owned()),
         };

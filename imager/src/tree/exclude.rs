@@ -91,7 +91,15 @@ mod tests {
 
     #[test]
     fn patterns_mean_what_they_mean_to_git() {
-        let some = excludes(&["# a comment", "", "*.o", "/build", "cache/", "!keep.o", "/a/*"]);
+        let some = excludes(&[
+            "# a comment",
+            "",
+            "*.o",
+            "/build",
+            "cache/",
+            "!keep.o",
+            "/a/*",
+        ]);
         assert!(some.matches(b"x/y.o", false));
         assert!(!some.matches(b"x/keep.o", false), "the last one decides");
         assert!(some.matches(b"build", true));

@@ -3,9 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use image_format::entry::{Kind, Timestamp, Times, Xattr};
+use image_format::entry::{Kind, Times, Timestamp, Xattr};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp,
+};
 use rustix::io::Errno;
 
 use crate::volume::ext4::FLAGS_KEPT;
@@ -94,7 +96,12 @@ pub(super) fn stat(dir: BorrowedFd<'_>, name: &[u8]) -> Result<Stat, Errno> {
         true => AtFlags::EMPTY_PATH,
         false => AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT,
     };
-    Ok(Stat::of(&rustix::fs::statx(dir, name, flags, statx_mask())?))
+    Ok(Stat::of(&rustix::fs::statx(
+        dir,
+        name,
+        flags,
+        statx_mask(),
+    )?))
 }
 
 /// Opens a file for reading, without a trace in its access time where the
@@ -157,7 +164,10 @@ fn collect(
         other => other?,
     };
     let mut found = Vec::new();
-    for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+    for name in names
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         match grown(256, &mut |value| get(name, value)) {
             Ok(value) => found.push(Xattr {
                 name: name.to_vec(),
@@ -190,11 +200,7 @@ fn grown(
 }
 
 /// What a name stands for; `None` for a socket, which only its program can make.
-pub(super) fn kind(
-    dir: BorrowedFd<'_>,
-    name: &[u8],
-    stat: &Stat,
-) -> Result<Option<Kind>, Errno> {
+pub(super) fn kind(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Result<Option<Kind>, Errno> {
     let (major, minor) = stat.node;
     Ok(Some(match stat.file_type {
         FileType::Directory => Kind::Directory,

@@ -13,8 +13,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::audit::{self, Act};
 use super::row::failed;
 use super::{
-    Answer, Database, DbError, KnownMachine, Progress, ShareToken, StoredRun, leases, machines, runs,
-    tokens,
+    Answer, Database, DbError, KnownMachine, Progress, ShareToken, StoredRun, leases, machines,
+    runs, tokens,
 };
 
 /// How long a change waits for another program that holds the file, such as a backup.

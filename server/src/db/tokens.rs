@@ -17,7 +17,10 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<ShareToken>, DbError> {
 }
 
 /// The one whose token has this hash.
-pub(super) async fn by_hash(pool: &SqlitePool, hash: String) -> Result<Option<ShareToken>, DbError> {
+pub(super) async fn by_hash(
+    pool: &SqlitePool,
+    hash: String,
+) -> Result<Option<ShareToken>, DbError> {
     let row = sqlx::query("SELECT * FROM share_tokens WHERE hash = ?")
         .bind(hash)
         .fetch_optional(pool)

@@ -68,8 +68,11 @@ impl House {
         let label = (1..=LONGEST_LABEL).contains(&new.label.len());
         let pattern = new.writes.as_ref();
         let pattern = pattern.is_none_or(|names| (1..=LONGEST_PATTERN).contains(&names.len()));
-        if !label || !pattern || new.label.chars().any(char::is_control) {
-            let reason = "a label and a pattern have 1 to 80 bytes and no control characters";
+        // A label stands in paths.
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if !label || !pattern || !new.label.chars().all(plain) {
+            let reason =
+                "a label has 1 to 80 letters, digits, -, _ or dots, a pattern 1 to 80 bytes";
             return Err(Refusal::Malformed {
                 reason: reason.to_owned(),
             });
@@ -152,10 +155,24 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text_and_nothing_else_does() {
-        for (pattern, name) in [("*", "a"), ("lab-*", "lab-7"), ("*-pc", "x-pc"), ("a*b*c", "aXbYbZc"), ("a", "a"), ("a*", "a")] {
+        for (pattern, name) in [
+            ("*", "a"),
+            ("lab-*", "lab-7"),
+            ("*-pc", "x-pc"),
+            ("a*b*c", "aXbYbZc"),
+            ("a", "a"),
+            ("a*", "a"),
+        ] {
             assert!(fits(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("lab-*", "office"), ("a", "ab"), ("*-pc", "pc"), ("a*b*c", "acb"), ("ab*ba", "aba"), ("", "a")] {
+        for (pattern, name) in [
+            ("lab-*", "office"),
+            ("a", "ab"),
+            ("*-pc", "pc"),
+            ("a*b*c", "acb"),
+            ("ab*ba", "aba"),
+            ("", "a"),
+        ] {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
     }

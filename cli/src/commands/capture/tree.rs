@@ -47,7 +47,9 @@ pub(super) fn run(args: &CaptureArgs, store: &DirStore, json: bool) -> Result<()
     if !json {
         name(&outcome);
     }
-    output::show(json, &record(&outcome, seconds)?, || words(&outcome, seconds))
+    output::show(json, &record(&outcome, seconds)?, || {
+        words(&outcome, seconds)
+    })
 }
 
 /// Defaults first: the last pattern that matches decides, so anybody's `!` counts.

@@ -22,11 +22,7 @@ pub(super) type Portion = Result<Vec<Known>, ShareError>;
 
 /// Reads the parent's entries with their witnesses, in order, until nobody
 /// wants more. A parent without witnesses vouches for nothing.
-pub(super) fn read<S: Store>(
-    share: &Share<S>,
-    record: &ImageRecord,
-    send: &SyncSender<Portion>,
-) {
+pub(super) fn read<S: Store>(share: &Share<S>, record: &ImageRecord, send: &SyncSender<Portion>) {
     if let Err(error) = read_all(share, record, send) {
         // Nobody listens any more: then it does not matter.
         let _ = send.send(Err(error));
@@ -123,7 +119,8 @@ mod tests {
         send.send(Ok(vec![known("b", 0), known("d", 4)])).unwrap();
         drop(send);
         let mut before = Before::new(Some(receive));
-        let mut same = |path: &[u8], witness| before.unchanged(path, Witness([witness; 8])).is_some();
+        let mut same =
+            |path: &[u8], witness| before.unchanged(path, Witness([witness; 8])).is_some();
         assert!(same(b"", 1));
         assert!(!same(b"a", 2), "changed");
         assert!(!same(b"b", 0), "never trusted");

@@ -105,7 +105,8 @@ pub fn is_system_root(root: &Root) -> bool {
             rustix::fs::statat(&root.dir, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
         })
     };
-    let unix = there("etc") && (there("usr/lib/os-release") || there("etc/fstab") || there("etc/passwd"));
+    let unix =
+        there("etc") && (there("usr/lib/os-release") || there("etc/fstab") || there("etc/passwd"));
     unix || there("Windows/System32")
 }
 

@@ -85,7 +85,10 @@ impl Notes {
     }
 
     pub(super) fn note(&self, reason: Reason, path: &[u8]) {
-        let mut all = self.by_reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .by_reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(noted) = all.get_mut(reason as usize) {
             noted.count += 1;
             if noted.paths.len() < self.limit {
@@ -117,7 +120,10 @@ pub(super) fn display(path: &[u8]) -> String {
 impl Notes {
     /// Fails with the first thing that makes the image less than what was asked for.
     pub(super) fn refuse(&self) -> Result<(), super::TreeError> {
-        let all = self.by_reason.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self
+            .by_reason
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let worst = Reason::ALL
             .into_iter()
             .zip(all.iter())

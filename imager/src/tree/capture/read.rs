@@ -138,12 +138,7 @@ impl<'r> Reader<'r> {
     }
 
     /// Reads one name. `false`: stop.
-    pub(super) fn read_one(
-        &mut self,
-        task: &Task,
-        ready: &mut Ripe,
-        sink: &mut Sink<'_>,
-    ) -> bool {
+    pub(super) fn read_one(&mut self, task: &Task, ready: &mut Ripe, sink: &mut Sink<'_>) -> bool {
         let path = task.named.path.as_slice();
         let result = match task.stat.file_type {
             FileType::RegularFile => self.file(task, ready, sink),
@@ -175,10 +170,7 @@ impl<'r> Reader<'r> {
         let mut entry = self.entry(&task.named.path, Kind::Directory, &task.stat);
         match doing("opening", opened) {
             Ok(fd) => self.more(&mut entry, &fd)?,
-            Err(Failure::Gone) => self
-                .reading
-                .notes
-                .note(Reason::Vanished, &task.named.path),
+            Err(Failure::Gone) => self.reading.notes.note(Reason::Vanished, &task.named.path),
             Err(other) => return Err(other),
         }
         ready.push(self.ready(entry, &task.stat, Body::Kept), 0);
@@ -191,10 +183,7 @@ impl<'r> Reader<'r> {
         let kind = doing("reading", metadata::kind(dir, name, &task.stat))?;
         let mut entry = self.entry(&task.named.path, kind.ok_or(Failure::Gone)?, &task.stat);
         entry.link = task.link.map(|link| link.number);
-        entry.xattrs = doing(
-            "reading attributes of",
-            metadata::xattrs_of_name(dir, name),
-        )?;
+        entry.xattrs = doing("reading attributes of", metadata::xattrs_of_name(dir, name))?;
         ready.push(self.ready(entry, &task.stat, Body::Kept), 0);
         Ok(())
     }

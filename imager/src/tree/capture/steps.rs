@@ -169,7 +169,11 @@ fn group<'l>(
             match grouping.task(named, stat) {
                 Ok(None) => continue,
                 Ok(Some(task)) => {
-                    bytes += if task.before.is_none() { task.stat.size } else { 0 };
+                    bytes += if task.before.is_none() {
+                        task.stat.size
+                    } else {
+                        0
+                    };
                     batch.push(task);
                 }
                 Err(error) => {
@@ -254,7 +258,8 @@ fn same_kind(entry: &image_format::entry::Entry, stat: &Stat) -> bool {
         Kind::Symlink(_) => stat.file_type == FileType::Symlink,
         Kind::Fifo => stat.file_type == FileType::Fifo,
         kind @ Kind::CharDevice { .. } => {
-            stat.file_type == FileType::CharacterDevice && *kind == Kind::CharDevice { major, minor }
+            stat.file_type == FileType::CharacterDevice
+                && *kind == Kind::CharDevice { major, minor }
         }
         kind @ Kind::BlockDevice { .. } => {
             stat.file_type == FileType::BlockDevice && *kind == Kind::BlockDevice { major, minor }
