@@ -8,6 +8,7 @@ mod machine;
 mod operator;
 pub mod patience;
 pub mod pin;
+pub mod share;
 pub mod store;
 
 use std::io::Read;
@@ -22,6 +23,7 @@ use crate::error::ErrorBody;
 use crate::trust::{PublicKey, TrustError};
 
 pub use patience::{Clock, Outage, Patience, SystemClock};
+pub use share::RemoteStore;
 pub use store::HttpSource;
 
 /// The server is on the same site: who does not accept by now is not there.
@@ -177,6 +179,10 @@ impl Client {
         json(path, &self.post_raw(path, question)?)
     }
 
+    pub(crate) fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(self.request("DELETE", path), None).map(drop)
+    }
+
     /// Posts and hands out the answer's bytes whatever they are.
     pub(crate) fn post_raw<Q: Serialize>(
         &self,
@@ -192,6 +198,20 @@ impl Client {
             .set("Content-Type", "application/json");
         let response = self.send(request, Some(&body))?;
         self.body(response, LARGEST_JSON)
+    }
+
+    /// Posts bytes and hands out the answer's, at most `limit` of them.
+    pub(crate) fn post_bytes(
+        &self,
+        path: &str,
+        body: &[u8],
+        limit: u64,
+    ) -> Result<Vec<u8>, ClientError> {
+        let request = self
+            .request("POST", path)
+            .set("Content-Type", "application/octet-stream");
+        let response = self.send(request, Some(body))?;
+        self.body(response, limit)
     }
 
     /// The bytes at `path`, at most `limit` of them.

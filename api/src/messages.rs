@@ -4,3 +4,5 @@ pub mod image;
 pub mod machine;
 pub mod operator;
 pub mod run;
+pub mod share;
+pub mod store;

@@ -35,6 +35,13 @@ pub const RUNS: &str = "/api/v1/runs";
 pub const RUN: &str = "/api/v1/runs/{run}";
 /// A run's receipt as stored (`GET`).
 pub const RUN_RECEIPT: &str = "/api/v1/runs/{run}/receipt";
+/// Tokens for shares: `GET` all, `POST` to make one (operator).
+pub const SHARE_TOKENS: &str = "/api/v1/share-tokens";
+/// One token for a share, by its label: `DELETE` (operator).
+pub const SHARE_TOKEN: &str = "/api/v1/share-tokens/{label}";
+/// A share as a store: every question and answer of
+/// [`messages::store`](crate::messages::store) (`POST`).
+pub const SHARE: &str = "/api/v1/shares/{share}";
 /// Whether the server is up, and what it has heard on the wire (`GET`).
 pub const STATUS: &str = "/api/v1/status";
 

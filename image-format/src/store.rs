@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::ids::{BlockId, ImageId, PackId, SegmentId};
-use crate::index::SegmentBytes;
+use crate::ids::{BlockId, ChunkId, ImageId, PackId, SegmentId};
+use crate::index::{Segment, SegmentBytes};
 
 pub use dir::DirStore;
 pub use memory::{Fault, MemoryStore};
@@ -114,6 +114,15 @@ pub trait Store: Source {
     /// # Errors
     /// As [`Store::put_pack`].
     fn put_index(&self, id: &SegmentId, bytes: &[u8]) -> Result<(), StoreError>;
+    /// An index segment with those of the wanted chunks that are there; `None`
+    /// where the whole index is as near as the answer would be.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn locate(&self, wanted: &[ChunkId]) -> Result<Option<Segment>, StoreError> {
+        let _ = wanted;
+        Ok(None)
+    }
     /// All index segments.
     ///
     /// # Errors
@@ -193,12 +202,7 @@ pub trait Store: Source {
     ///
     /// # Errors
     /// It is not there or shorter, or the medium failed.
-    fn read_pack_part(
-        &self,
-        id: &PackId,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, StoreError>;
+    fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError>;
     /// Removes an index segment whose rows stand in another one.
     ///
     /// # Errors

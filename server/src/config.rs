@@ -11,11 +11,14 @@
 //! mode = "proxy"
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::service::shares::MAIN;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -29,6 +32,11 @@ pub struct Config {
     /// What machines boot.
     #[serde(default)]
     pub boot: BootConfig,
+    /// `[shares]`: more shares for image builders elsewhere, each a name and a
+    /// folder as made by `mimeo share init`. The share of `[server]` is called
+    /// `main`.
+    #[serde(default)]
+    pub shares: BTreeMap<String, PathBuf>,
 }
 
 /// `[server]`
@@ -205,6 +213,9 @@ impl Config {
         ] {
             *place = folder.join(&*place);
         }
+        for place in config.shares.values_mut() {
+            *place = folder.join(&*place);
+        }
         match config.fault() {
             None => Ok(config),
             Some((key, expected, found)) => Err(ConfigError::Value {
@@ -243,6 +254,14 @@ impl Config {
         if !line.bytes().all(plain) || line.len() > LONGEST_COMMAND_LINE {
             let expected = "up to 1024 printable ASCII characters without quotes, \\ and $";
             return Some(("boot.command_line", expected, format!("{line:?}")));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        let named = |name: &String| {
+            (1..=64).contains(&name.len()) && name.bytes().all(plain) && name != MAIN
+        };
+        if let Some(name) = self.shares.keys().find(|name| !named(name)) {
+            let expected = "names of letters, digits, '-' and '_', none of them main";
+            return Some(("shares", expected, format!("{name:?}")));
         }
         self.dhcp.fault()
     }

@@ -7,6 +7,7 @@ mod machines;
 mod row;
 mod runs;
 pub(crate) mod sqlite;
+mod tokens;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -110,6 +111,19 @@ impl StoredRun {
     }
 }
 
+/// What a token for a share opens; the token itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShareToken {
+    /// What people call it.
+    pub(crate) label: String,
+    /// Which share.
+    pub(crate) share: String,
+    /// Names it may capture under, `*` for any text; `None`: it only reads.
+    pub(crate) writes: Option<String>,
+    /// When it was made.
+    pub(crate) created: u64,
+}
+
 /// More of a run, stored all at once.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
@@ -162,6 +176,15 @@ pub(crate) trait Database: Send + Sync {
     fn leases(&self) -> Answer<'_, Vec<Lease>>;
     /// Writes a lease down in place of the address's former one.
     fn save_lease(&self, lease: Lease) -> Answer<'_, ()>;
+
+    /// All tokens for shares, by label.
+    fn share_tokens(&self) -> Answer<'_, Vec<ShareToken>>;
+    /// What the token with this hash opens.
+    fn share_token(&self, hash: String) -> Answer<'_, Option<ShareToken>>;
+    /// Keeps a new one, with who ordered it; its label must be new.
+    fn save_share_token(&self, token: ShareToken, hash: String, act: Act) -> Answer<'_, ()>;
+    /// Takes one away, with who ordered it; whether there was one.
+    fn remove_share_token(&self, label: String, act: Act) -> Answer<'_, bool>;
 
     /// Checks the chain of the audit log; the number of its rows.
     fn check_audit(&self) -> Answer<'_, u64>;

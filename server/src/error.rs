@@ -144,6 +144,12 @@ pub(crate) enum Refusal {
         /// `a run` or `an operator`.
         whose: &'static str,
     },
+    /// The token does not open this.
+    #[error("this token does not allow {what}; ask the operator for one that does")]
+    NoRight {
+        /// What was asked.
+        what: String,
+    },
     /// The body is longer than anything asked for here.
     #[error("the request is too large")]
     TooLarge,

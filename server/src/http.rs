@@ -12,7 +12,9 @@ pub(crate) mod listen;
 mod machines;
 mod refusal;
 mod runs;
+mod shares;
 mod status;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::error::Refusal;
 use crate::service::House;
@@ -33,6 +35,8 @@ const BODY: usize = 1 << 20;
 const HELLO_BODY: usize = 64 << 10;
 /// A receipt has a row for each volume and each overlay file, and the steps.
 const RECEIPT_BODY: usize = 1 << 20;
+/// The longest pack, and the words around it.
+const SHARE_BODY: usize = 513 << 20;
 /// Longest time until an answer begins, body included: a large manifest on a
 /// slow disk.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -65,6 +69,9 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .route(routes::RUNS, get(runs::list))
         .route(routes::RUN, get(runs::one))
         .route(routes::RUN_RECEIPT, get(runs::receipt))
+        .route(routes::SHARE_TOKENS, get(tokens::list).post(tokens::make))
+        .route(routes::SHARE_TOKEN, delete(tokens::remove))
+        .route(routes::SHARE, post(shares::call).layer(limit(SHARE_BODY)))
         .route(routes::STATUS, get(status::show))
         .fallback(|| async { Refusal::NotFound })
         .layer(middleware::from_fn(in_time))

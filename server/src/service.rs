@@ -10,6 +10,9 @@ pub(crate) mod record;
 pub(crate) mod roster;
 pub(crate) mod sessions;
 pub(crate) mod share;
+pub(crate) mod shares;
+pub(crate) mod tokens;
+pub(crate) mod vault;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +26,7 @@ use crate::error::Refusal;
 use roster::Roster;
 use sessions::Sessions;
 use share::ShareRoom;
+use shares::Shares;
 
 /// Findings kept for people; the boot services tell each once.
 const FINDINGS: usize = 256;
@@ -39,6 +43,8 @@ pub(crate) struct House {
     pub(crate) db: Arc<dyn Database>,
     /// The deployment share.
     pub(crate) share: ShareRoom,
+    /// All shares, for image builders elsewhere.
+    pub(crate) shares: Shares,
     /// Machines that talk to it without a run. Held through every decision
     /// about one, so that two requests never decide for the same machine.
     pub(crate) sessions: tokio::sync::Mutex<Sessions>,
@@ -59,6 +65,7 @@ impl House {
         share: ShareRoom,
     ) -> Self {
         Self {
+            shares: Shares::of(&config),
             config,
             key,
             operator: blake3::hash(operator.as_bytes()),

@@ -5,6 +5,7 @@ use crate::messages::image::ImageList;
 use crate::messages::operator::{
     Approval, Machine, MachineList, NewMachine, RunDetail, RunList, Status,
 };
+use crate::messages::share::{MadeShareToken, NewShareToken, ShareTokenList};
 use crate::receipt::Receipt;
 use crate::routes;
 
@@ -63,6 +64,30 @@ impl Client {
     /// See [`ClientError`].
     pub fn run_receipt(&self, run: &str) -> Result<Receipt, ClientError> {
         self.get(&routes::fill(routes::RUN_RECEIPT, &[&run]))
+    }
+
+    /// Makes a token for a share; the answer is the only place that shows it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn make_share_token(&self, token: &NewShareToken) -> Result<MadeShareToken, ClientError> {
+        self.post(routes::SHARE_TOKENS, token)
+    }
+
+    /// What each token for a share opens.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn share_tokens(&self) -> Result<ShareTokenList, ClientError> {
+        self.get(routes::SHARE_TOKENS)
+    }
+
+    /// Takes a token away: it opens nothing from now on.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn remove_share_token(&self, label: &str) -> Result<(), ClientError> {
+        self.delete(&routes::fill(routes::SHARE_TOKEN, &[&label]))
     }
 
     /// Whether the server is up, and what it heard.

@@ -12,7 +12,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use super::audit::{self, Act};
 use super::row::failed;
-use super::{Answer, Database, DbError, KnownMachine, Progress, StoredRun, leases, machines, runs};
+use super::{
+    Answer, Database, DbError, KnownMachine, Progress, ShareToken, StoredRun, leases, machines,
+    runs, tokens,
+};
 
 /// How long a change waits for another program that holds the file, such as a backup.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -113,6 +116,22 @@ impl Database for Sqlite {
 
     fn save_lease(&self, lease: Lease) -> Answer<'_, ()> {
         Box::pin(leases::save(&self.pool, lease))
+    }
+
+    fn share_tokens(&self) -> Answer<'_, Vec<ShareToken>> {
+        Box::pin(tokens::all(&self.pool))
+    }
+
+    fn share_token(&self, hash: String) -> Answer<'_, Option<ShareToken>> {
+        Box::pin(tokens::by_hash(&self.pool, hash))
+    }
+
+    fn save_share_token(&self, token: ShareToken, hash: String, act: Act) -> Answer<'_, ()> {
+        Box::pin(tokens::save(&self.pool, token, hash, act))
+    }
+
+    fn remove_share_token(&self, label: String, act: Act) -> Answer<'_, bool> {
+        Box::pin(tokens::remove(&self.pool, label, act))
     }
 
     fn check_audit(&self) -> Answer<'_, u64> {

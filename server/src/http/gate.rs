@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
@@ -46,7 +46,12 @@ pub(super) struct From(pub(super) IpAddr);
 pub(super) struct Body<T>(pub(super) T);
 
 fn bearer(parts: &Parts) -> Option<&str> {
-    let text = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    token_of(parts.headers.get(AUTHORIZATION))
+}
+
+/// The token in an authorisation header.
+pub(super) fn token_of(header: Option<&HeaderValue>) -> Option<&str> {
+    let text = header?.to_str().ok()?;
     text.strip_prefix("Bearer ")
         .filter(|token| token.len() <= LONGEST_TOKEN)
 }

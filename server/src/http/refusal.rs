@@ -57,6 +57,7 @@ fn status_and_code(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refusal::NotFound => (StatusCode::NOT_FOUND, "not-found"),
         Refusal::Unauthorised { .. } => (StatusCode::UNAUTHORIZED, "unauthorised"),
+        Refusal::NoRight { .. } => (StatusCode::FORBIDDEN, "no-right"),
         Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
         Refusal::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed"),
         Refusal::Db(_) | Refusal::Trust(_) | Refusal::Internal { .. } => {

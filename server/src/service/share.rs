@@ -153,7 +153,8 @@ impl ShareRoom {
         Ok(BlockBytes { bytes, _room: room })
     }
 
-    async fn heavy(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// The right to do something that takes much memory.
+    pub(crate) async fn heavy(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         Arc::clone(&self.heavy)
             .acquire_owned()
             .await
