@@ -10,6 +10,7 @@
 //! more generation; its footer is the commit. A split file is the same bytes in
 //! parts that end between sections, each part with a head of its own.
 
+mod any;
 mod chunks;
 mod export;
 mod features;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use any::open_any;
 pub use chunks::BlockHead;
 pub use export::{ExportError, ExportProgress, ExportReport, Target, export};
 pub use features::Features;
@@ -50,7 +52,6 @@ pub use payload::PayloadError;
 pub use scan::{Damage, ScanReport, scan};
 pub use section::{FileId, HEADER_LENGTH, Kind, Section, SectionError};
 pub use sink::{DEFAULT_PART, LEAST_PART, MOST_PART};
-pub use store::open_any;
 
 /// The payloads that are tables, for whoever reads a file without opening it.
 pub mod tables {

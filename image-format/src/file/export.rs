@@ -18,14 +18,14 @@ use super::section::{FileId, Kind};
 use super::sink::{FileSink, PipeSink, Sink, SplitSink};
 use super::write::{Before, SectionWriter};
 use super::{BlockHead, FileError, lean, pieces};
-use crate::block::{BlockError, SealError};
+use crate::block::SealError;
 use crate::fetch::MissingChunk;
 use crate::ids::{BlockId, ImageId};
 use crate::image::ImageRecord;
 use crate::index::{Index, IndexError};
 use crate::job::BlockJob;
 use crate::refs::RefError;
-use crate::share::{Share, ShareError};
+use crate::share::{ChunkReader, Share, ShareError};
 use crate::store::{BlockPlace, RefName, Store, StoreError};
 
 /// Where the file goes.
@@ -296,6 +296,7 @@ fn copy_blocks<S: Store>(
         done: 0,
         total: plan.stored(),
     };
+    let reader = ChunkReader::default();
     let mut blocks = 0;
     for job in &plan.jobs {
         progress(state);
@@ -305,7 +306,7 @@ fn copy_blocks<S: Store>(
             source,
         })?;
         if plan.alone.contains(&job.place.block) {
-            let open = lean::open(share.index(), share.store(), job, &stored)?;
+            let open = lean::open(&reader, share.index(), share.store(), job, &stored)?;
             (head, stored) = lean::stand_alone(&head, &open)?;
         }
         out.block(&head, &stored)?;
@@ -362,9 +363,6 @@ pub enum ExportError {
         #[source]
         source: PayloadError,
     },
-    /// A block could not be opened.
-    #[error(transparent)]
-    Block(#[from] BlockError),
     /// A block could not be compressed anew.
     #[error("a block that leans on others could not be made to stand alone")]
     Seal(#[from] SealError),
