@@ -17,6 +17,8 @@ mod features;
 mod footer;
 mod images;
 mod import;
+mod input;
+mod kind;
 mod lean;
 mod need;
 mod open;
@@ -43,14 +45,13 @@ pub use export::{ExportError, ExportProgress, ExportReport, Target, export};
 pub use features::Features;
 pub use footer::{Chain, FOOTER_LENGTH, Footer};
 pub use images::ImageRow;
-pub use import::{
-    ImportError, ImportProgress, ImportReport, Imported, import_file, import_stream,
-};
+pub use import::{ImportError, ImportProgress, ImportReport, Imported, import_file, import_stream};
+pub use kind::Kind;
 pub use open::MimFile;
 pub use parts::{PartHead, PartRow};
 pub use payload::PayloadError;
 pub use scan::{Damage, ScanReport, scan};
-pub use section::{FileId, HEADER_LENGTH, Kind, Section, SectionError};
+pub use section::{FileId, HEADER_LENGTH, Section, SectionError};
 pub use sink::{DEFAULT_PART, LEAST_PART, MOST_PART};
 
 /// The payloads that are tables, for whoever reads a file without opening it.
@@ -125,7 +126,9 @@ pub enum FileError {
         source: PayloadError,
     },
     /// It ends where more must come.
-    #[error("the file ends at byte {at}, in or before section {number}, without a footer: it was cut off, copy it again")]
+    #[error(
+        "the file ends at byte {at}, in or before section {number}, without a footer: it was cut off, copy it again"
+    )]
     CutOff {
         /// How many bytes there are.
         at: u64,

@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
+use super::kind::Kind;
 use super::open::{MimFile, read_payload, section_at};
-use super::section::{FileId, Kind};
+use super::section::FileId;
 use super::{FileError, ImageRow};
 use crate::block::MAX_STORED;
 use crate::ids::{ImageId, PackId, SegmentId};
@@ -15,7 +16,9 @@ use crate::store::{
 /// heads of parts not counted.
 pub(super) fn pack_id(file: &FileId) -> PackId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"mimeo single file as a pack 1\0").update(&file.0);
+    hasher
+        .update(b"mimeo single file as a pack 1\0")
+        .update(&file.0);
     PackId::from(hasher.finalize())
 }
 
@@ -151,19 +154,16 @@ impl Store for MimFile {
         })
     }
 
-    fn read_pack_part(
-        &self,
-        id: &PackId,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, StoreError> {
+    fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError> {
         self.check_pack(id)?;
         let bytes = self.pieces.read(offset, u64::from(length));
-        bytes.map_err(|error| self.failed(error))?.ok_or(StoreError::Short {
-            pack: *id,
-            offset,
-            length,
-        })
+        bytes
+            .map_err(|error| self.failed(error))?
+            .ok_or(StoreError::Short {
+                pack: *id,
+                offset,
+                length,
+            })
     }
 
     fn remove_index(&self, id: &SegmentId) -> Result<bool, StoreError> {
