@@ -10,12 +10,15 @@
 //! more generation; its footer is the commit. A split file is the same bytes in
 //! parts that end between sections, each part with a head of its own.
 
+mod any;
 mod chunks;
 mod export;
 mod features;
 mod footer;
 mod images;
 mod import;
+mod input;
+mod kind;
 mod lean;
 mod need;
 mod open;
@@ -36,21 +39,20 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use any::open_any;
 pub use chunks::BlockHead;
 pub use export::{ExportError, ExportProgress, ExportReport, Target, export};
 pub use features::Features;
 pub use footer::{Chain, FOOTER_LENGTH, Footer};
 pub use images::ImageRow;
-pub use import::{
-    ImportError, ImportProgress, ImportReport, Imported, import_file, import_stream,
-};
+pub use import::{ImportError, ImportProgress, ImportReport, Imported, import_file, import_stream};
+pub use kind::Kind;
 pub use open::MimFile;
 pub use parts::{PartHead, PartRow};
 pub use payload::PayloadError;
 pub use scan::{Damage, ScanReport, scan};
-pub use section::{FileId, HEADER_LENGTH, Kind, Section, SectionError};
+pub use section::{FileId, HEADER_LENGTH, Section, SectionError};
 pub use sink::{DEFAULT_PART, LEAST_PART, MOST_PART};
-pub use store::open_any;
 
 /// The payloads that are tables, for whoever reads a file without opening it.
 pub mod tables {
@@ -124,7 +126,9 @@ pub enum FileError {
         source: PayloadError,
     },
     /// It ends where more must come.
-    #[error("the file ends at byte {at}, in or before section {number}, without a footer: it was cut off, copy it again")]
+    #[error(
+        "the file ends at byte {at}, in or before section {number}, without a footer: it was cut off, copy it again"
+    )]
     CutOff {
         /// How many bytes there are.
         at: u64,

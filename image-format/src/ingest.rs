@@ -6,7 +6,7 @@
 //! stops it earlier leaves files nobody refers to, never an image that lies.
 
 mod cut;
-mod guard;
+pub(crate) mod guard;
 mod image;
 mod press;
 mod stow;

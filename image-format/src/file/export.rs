@@ -1,32 +1,29 @@
 //! Images of a share into a single file. Blocks are copied as they are stored.
 
+mod error;
 mod plan;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thiserror::Error;
-
+pub use self::error::ExportError;
 use self::plan::Plan;
 use super::features::Features;
 use super::images::{self, ImageRow, RowError};
+use super::kind::Kind;
 use super::open::MimFile;
-use super::payload::PayloadError;
-use super::section::{FileId, Kind};
+use super::section::FileId;
 use super::sink::{FileSink, PipeSink, Sink, SplitSink};
 use super::write::{Before, SectionWriter};
 use super::{BlockHead, FileError, lean, pieces};
-use crate::block::{BlockError, SealError};
-use crate::fetch::MissingChunk;
 use crate::ids::{BlockId, ImageId};
 use crate::image::ImageRecord;
-use crate::index::{Index, IndexError};
+use crate::index::Index;
 use crate::job::BlockJob;
-use crate::refs::RefError;
-use crate::share::{Share, ShareError};
-use crate::store::{BlockPlace, RefName, Store, StoreError};
+use crate::share::{ChunkReader, Share};
+use crate::store::{RefName, Store};
 
 /// Where the file goes.
 pub enum Target<'a> {
@@ -139,10 +136,13 @@ fn append<S: Store>(
         let path = path.to_owned();
         return Err(ExportError::Split { path });
     }
-    opened.features.check_append().map_err(|source| ExportError::Features {
-        path: path.to_owned(),
-        source,
-    })?;
+    opened
+        .features
+        .check_append()
+        .map_err(|source| ExportError::Features {
+            path: path.to_owned(),
+            source,
+        })?;
     let already = take_known(&mut rows, &opened, path)?;
     if rows.is_empty() {
         return Ok(ExportReport {
@@ -173,7 +173,11 @@ fn append<S: Store>(
 /// Two appends at once would write over each other.
 fn lock(path: &Path) -> Result<File, ExportError> {
     let failed = |source| FileError::io("opening", path, source);
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(ExportError::Locked {
@@ -296,6 +300,7 @@ fn copy_blocks<S: Store>(
         done: 0,
         total: plan.stored(),
     };
+    let reader = ChunkReader::default();
     let mut blocks = 0;
     for job in &plan.jobs {
         progress(state);
@@ -305,7 +310,7 @@ fn copy_blocks<S: Store>(
             source,
         })?;
         if plan.alone.contains(&job.place.block) {
-            let open = lean::open(share.index(), share.store(), job, &stored)?;
+            let open = lean::open(&reader, share.index(), share.store(), job, &stored)?;
             (head, stored) = lean::stand_alone(&head, &open)?;
         }
         out.block(&head, &stored)?;
@@ -324,98 +329,4 @@ fn read_block<S: Store>(share: &Share<S>, job: &BlockJob) -> Result<Vec<u8>, Exp
     }
     let place = job.place;
     Err(ExportError::Damaged { place, found })
-}
-
-/// Nothing was exported.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ExportError {
-    /// The share cannot answer.
-    #[error(transparent)]
-    Share(#[from] ShareError),
-    /// The share failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The file cannot be written, or read before an append.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The tables of the file that is appended to cannot be read.
-    #[error(transparent)]
-    Known(#[from] IndexError),
-    /// A chunk is in no block.
-    #[error(transparent)]
-    Missing(#[from] MissingChunk),
-    /// A block of the share is damaged.
-    #[error("{place} is damaged: its bytes hash to {}; see `mimeo share check`", found.short())]
-    Damaged {
-        /// Which.
-        place: BlockPlace,
-        /// The hash of what was found.
-        found: BlockId,
-    },
-    /// The index knows only some chunks of a block.
-    #[error("the index does not tell all of {place}")]
-    Index {
-        /// Which.
-        place: BlockPlace,
-        /// What is missing.
-        #[source]
-        source: PayloadError,
-    },
-    /// A block could not be opened.
-    #[error(transparent)]
-    Block(#[from] BlockError),
-    /// A block could not be compressed anew.
-    #[error("a block that leans on others could not be made to stand alone")]
-    Seal(#[from] SealError),
-    /// A table cannot be written.
-    #[error("the images do not fit one file")]
-    Row(#[source] PayloadError),
-    /// A ref is damaged.
-    #[error("ref {at} cannot be used")]
-    Ref {
-        /// Which.
-        at: RefName,
-        /// Why.
-        #[source]
-        source: RefError,
-    },
-    /// A ref is not what it was when the share was opened.
-    #[error("ref {at} says something else than when the share was opened")]
-    Changed {
-        /// Which.
-        at: RefName,
-    },
-    /// The file holds another image of this name and sequence.
-    #[error("{} holds another image as {at}: export into another file", path.display())]
-    Taken {
-        /// Which.
-        at: RefName,
-        /// Which file.
-        path: PathBuf,
-    },
-    /// Nothing is appended to parts.
-    #[error("{} is split: nothing can be appended; export into a new file", path.display())]
-    Split {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The file was written by a later version.
-    #[error("nothing can be appended to {}", path.display())]
-    Features {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: PayloadError,
-    },
-    /// Somebody else appends.
-    #[error("another export appends to {}: wait for it", path.display())]
-    Locked {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// No image was named.
-    #[error("no image was named")]
-    Nothing,
 }

@@ -4,7 +4,7 @@ use super::payload::{PayloadError, expect};
 use crate::bytes::Fields;
 use crate::ids::ImageId;
 use crate::image::ImageRecord;
-use crate::refs::{self, MAX_NAME, MAX_REF};
+use crate::refs::{self, MAX_NAME, MAX_REF, Ref};
 use crate::store::RefName;
 
 /// More images than anybody exports at once; their manifests are held until the end of an import.
@@ -21,6 +21,8 @@ pub struct ImageRow {
     pub reference: Vec<u8>,
     /// What the ref says.
     pub record: ImageRecord,
+    /// Whether somebody vouches for name and sequence, so that neither can change.
+    pub signed: bool,
 }
 
 impl ImageRow {
@@ -32,7 +34,9 @@ impl ImageRow {
         if reference.len() as u64 > MAX_REF {
             return Err(RowError::Reason("a ref that long is none"));
         }
-        let record = refs::decode(&reference, 0).map_err(RowError::Ref)?;
+        let Ref {
+            record, signature, ..
+        } = refs::decode(&reference, 0, None).map_err(RowError::Ref)?;
         if record.name != at.name || record.sequence != at.sequence {
             return Err(RowError::Reason("its ref has another name or sequence"));
         }
@@ -43,6 +47,7 @@ impl ImageRow {
             manifest_at,
             reference,
             record,
+            signed: signature.is_some(),
         })
     }
 
@@ -156,14 +161,16 @@ mod tests {
             system: None,
             logical_size: 2,
             entries: 3,
+            profile: None,
             source: None,
             witnesses: None,
         };
-        let reference = refs::encode(&record).unwrap();
+        let reference = refs::encode(&record, None).unwrap();
         ImageRow {
             manifest_at: 9,
             reference,
             record,
+            signed: false,
         }
     }
 

@@ -13,15 +13,18 @@ use thiserror::Error;
 use self::packs::Packs;
 use super::features::Features;
 use super::images::{self, ImageRow};
+use super::kind::Kind;
 use super::open::MimFile;
 use super::payload::PayloadError;
-use super::section::{FileId, Kind, Section};
-use super::stream::{Input, PiecesInput, PipeInput, SectionStream};
+use super::section::{FileId, Section};
+use super::input::{Input, PiecesInput, PipeInput};
+use super::stream::SectionStream;
 use super::{BlockHead, FileError, Place, lean};
 use crate::block::{BlockError, SealError};
 use crate::ids::{ChunkId, ImageId};
 use crate::image::ImageRecord;
-use crate::index::{IndexError, SegmentError};
+use crate::index::SegmentError;
+use crate::ingest::IngestError;
 use crate::pack::PackError;
 use crate::refs::RefError;
 use crate::share::ShareError;
@@ -205,7 +208,7 @@ impl<'s> Import<'s> {
         let head = self.announced.take();
         let head = head.ok_or(FileError::Payload { place, source })?;
         let job = stream.saw_block(&head, section, place)?;
-        if self.packs.has_all(&head.chunks) {
+        if self.packs.has_all(&head.chunks)? {
             self.passed_over += 1;
             return Ok(stream.skip(section, place)?);
         }
@@ -238,9 +241,20 @@ pub enum ImportError {
     /// The share cannot answer.
     #[error(transparent)]
     Share(#[from] ShareError),
-    /// The share's index cannot be read.
+    /// The share's index cannot be read, or a collection took what was here.
     #[error(transparent)]
-    Index(#[from] IndexError),
+    Guard(#[from] IngestError),
+    /// Its name and sequence are signed, and the share has newer ones.
+    #[error(
+        "{at} is signed under this sequence, and the share has a newer one ({newest}): \
+         an older image is not put above it"
+    )]
+    Signed {
+        /// Which.
+        at: RefName,
+        /// The newest sequence of the share.
+        newest: u64,
+    },
     /// A block is not what it says.
     #[error("the file holds a block that is not what it says")]
     Block(#[from] BlockError),

@@ -2,22 +2,31 @@
 //! where their bases do not come along.
 
 use super::BlockHead;
-use crate::block::{self, BlockError, OpenBlock, SealError, SealOptions};
+use crate::block::{self, OpenBlock, SealError, SealOptions};
 use crate::ids::ChunkRef;
 use crate::index::Index;
 use crate::job::BlockJob;
 use crate::lane::Class;
 use crate::profile::Profile;
+use crate::share::{ChunkReader, ShareError};
 use crate::store::Source;
 
-/// Opens a block, its bases taken from wherever the index knows them.
+/// Opens a block, its bases taken from wherever the index knows them; `reader`
+/// keeps the blocks they lie in.
 pub(super) fn open<S: Source + ?Sized>(
+    reader: &ChunkReader,
     index: &Index,
     source: &S,
     job: &BlockJob,
     stored: &[u8],
-) -> Result<OpenBlock, BlockError> {
-    block::open_with(&job.place, stored, &mut |base| base_bytes(index, source, base))
+) -> Result<OpenBlock, ShareError> {
+    match reader.open(index, source, &job.place, stored) {
+        Err(ShareError::Missing(_)) => {
+            let bytes = &mut |base: &ChunkRef| base_bytes(index, source, base);
+            Ok(block::open_with(&job.place, stored, bytes)?)
+        }
+        opened => opened,
+    }
 }
 
 /// A base from a block that stands alone, or from one that leans on such blocks.

@@ -1,6 +1,6 @@
 //! Which section may follow which.
 
-use super::section::Kind;
+use super::kind::Kind;
 
 /// Where in a file a reader of a stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

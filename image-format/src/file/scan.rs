@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::kind::Kind;
 use super::pieces::{Pieces, check_file};
-use super::section::{FileId, HEADER_LENGTH, Kind, MAGIC, Section};
+use super::section::{FileId, HEADER_LENGTH, MAGIC, Section};
 use super::{FileError, Place};
 
 /// So much is searched at once for the next section after a damaged one.
@@ -56,7 +57,10 @@ pub fn scan(path: &Path) -> Result<ScanReport, FileError> {
                 }
                 report.whole += 1;
                 report.footers += u64::from(section.kind == Kind::Footer);
-                (at, number) = (at.saturating_add(section.total()), section.number.saturating_add(1));
+                (at, number) = (
+                    at.saturating_add(section.total()),
+                    section.number.saturating_add(1),
+                );
             }
             Err((what, framed)) => {
                 let next = match framed {
@@ -68,7 +72,9 @@ pub fn scan(path: &Path) -> Result<ScanReport, FileError> {
                     length: next - at,
                     what: what.clone(),
                 });
-                number = framed.map_or(number, |section| section.number).saturating_add(1);
+                number = framed
+                    .map_or(number, |section| section.number)
+                    .saturating_add(1);
                 at = next;
             }
         }

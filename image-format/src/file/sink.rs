@@ -5,9 +5,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::FileError;
+use super::kind::Kind;
 use super::parts::{MAX_PARTS, PartHead, PartRow};
 use super::pieces::part_path;
-use super::section::{FileId, HEADER_LENGTH, Kind, Section};
+use super::section::{FileId, HEADER_LENGTH, Section};
 
 /// No part is longer: what a FAT32 stick holds.
 pub const MOST_PART: u64 = (4 << 30) - (64 << 10);
@@ -227,7 +228,9 @@ impl SplitSink {
             link: 0,
             hash: *blake3::hash(&head).as_bytes(),
         };
-        let written = part.write(&section.encode()).and_then(|()| part.write(&head));
+        let written = part
+            .write(&section.encode())
+            .and_then(|()| part.write(&head));
         self.part = Some(part);
         written
     }
@@ -273,7 +276,9 @@ impl Sink for SplitSink {
 }
 
 fn sync_parent(path: &Path) -> Result<(), FileError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let synced = File::open(parent).and_then(|dir| dir.sync_all());
     synced.map_err(|source| FileError::io("syncing", parent, source))

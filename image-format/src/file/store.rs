@@ -1,41 +1,24 @@
 //! A single file read as a share. Nothing can be put into it.
 
-use std::path::Path;
+use std::time::SystemTime;
 
+use super::kind::Kind;
 use super::open::{MimFile, read_payload, section_at};
-use super::section::{FileId, Kind};
+use super::section::FileId;
 use super::{FileError, ImageRow};
 use crate::block::MAX_STORED;
 use crate::ids::{ImageId, PackId, SegmentId};
-use crate::store::{BlockPlace, DirStore, RefName, Source, Store, StoreError};
-
-/// Opens a share in a folder or a single file, to be read; and what a person
-/// should know although that went well.
-///
-/// # Errors
-/// It is neither, or cannot be used.
-pub fn open_any(path: &Path) -> Result<(Box<dyn Store>, Option<String>), StoreError> {
-    if path.is_dir() || !is_single_file(path) {
-        return Ok((Box::new(DirStore::open(path)?), None));
-    }
-    let opened = MimFile::open(path).map_err(|error| StoreError::Remote {
-        doing: format!("opening {}", path.display()),
-        retry: false,
-        source: Box::new(error),
-    })?;
-    let warning = opened.warning();
-    Ok((Box::new(opened), warning))
-}
-
-fn is_single_file(path: &Path) -> bool {
-    path.exists() || super::pieces::part_path(path, 1).exists()
-}
+use crate::store::{
+    BlockPlace, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed,
+};
 
 /// The pack that blocks of a single file are said to lie in: the file itself,
 /// heads of parts not counted.
 pub(super) fn pack_id(file: &FileId) -> PackId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"mimeo single file as a pack 1\0").update(&file.0);
+    hasher
+        .update(b"mimeo single file as a pack 1\0")
+        .update(&file.0);
     PackId::from(hasher.finalize())
 }
 
@@ -60,6 +43,14 @@ impl MimFile {
         })
     }
 
+    fn check_pack(&self, id: &PackId) -> Result<(), StoreError> {
+        if *id == pack_id(&self.file) {
+            Ok(())
+        } else {
+            Err(missing("pack", id))
+        }
+    }
+
     fn row(&self, at: &RefName) -> Option<&ImageRow> {
         self.images.iter().find(|row| row.at() == *at)
     }
@@ -74,9 +65,7 @@ fn missing(what: &'static str, name: &impl ToString) -> StoreError {
 
 impl Source for MimFile {
     fn block(&self, place: &BlockPlace) -> Result<Vec<u8>, StoreError> {
-        if place.pack != pack_id(&self.file) {
-            return Err(missing("pack", &place.pack));
-        }
+        self.check_pack(&place.pack)?;
         let range = || StoreError::Range { place: *place };
         if place.stored > MAX_STORED {
             return Err(range());
@@ -143,5 +132,110 @@ impl Store for MimFile {
     fn read_ref(&self, at: &RefName) -> Result<Vec<u8>, StoreError> {
         let row = self.row(at).ok_or_else(|| missing("ref", at))?;
         Ok(row.reference.clone())
+    }
+
+    fn delete_ref(&self, at: &RefName) -> Result<(), StoreError> {
+        self.refuse("ref", at)
+    }
+
+    fn list_deleted_refs(&self) -> Result<Vec<RefName>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn tidy_refs(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn pack_facts(&self, id: &PackId) -> Result<PackFacts, StoreError> {
+        self.check_pack(id)?;
+        Ok(PackFacts {
+            length: self.length(),
+            written: None,
+        })
+    }
+
+    fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError> {
+        self.check_pack(id)?;
+        let bytes = self.pieces.read(offset, u64::from(length));
+        bytes
+            .map_err(|error| self.failed(error))?
+            .ok_or(StoreError::Short {
+                pack: *id,
+                offset,
+                length,
+            })
+    }
+
+    fn remove_index(&self, id: &SegmentId) -> Result<bool, StoreError> {
+        self.refuse("index segment", id)
+    }
+
+    fn condemn(&self, what: &Trashed) -> Result<bool, StoreError> {
+        self.refuse("garbage", what)
+    }
+
+    fn restore(&self, what: &Trashed) -> Result<bool, StoreError> {
+        self.refuse("garbage", what)
+    }
+
+    fn destroy(&self, what: &Trashed) -> Result<bool, StoreError> {
+        self.refuse("garbage", what)
+    }
+
+    fn adopt(&self, what: &Trashed, _: &Trashed) -> Result<bool, StoreError> {
+        self.refuse("garbage", what)
+    }
+
+    fn list_trash(&self) -> Result<Vec<Trashed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn trash_length(&self, what: &Trashed) -> Result<u64, StoreError> {
+        Err(missing("garbage", what))
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn put_seal(&self, run: &Run, _: &[u8]) -> Result<(), StoreError> {
+        self.refuse("seal", run)
+    }
+
+    fn list_seals(&self) -> Result<Vec<Run>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn read_seal(&self, run: &Run) -> Result<Vec<u8>, StoreError> {
+        Err(missing("seal", run))
+    }
+
+    fn remove_seal(&self, run: &Run) -> Result<bool, StoreError> {
+        self.refuse("seal", run)
+    }
+
+    fn put_lease(&self, id: &LeaseId, _: &[u8]) -> Result<(), StoreError> {
+        self.refuse("lease", id)
+    }
+
+    fn list_leases(&self) -> Result<Vec<LeaseId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn read_lease(&self, id: &LeaseId) -> Result<Vec<u8>, StoreError> {
+        Err(missing("lease", id))
+    }
+
+    fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError> {
+        self.refuse("lease", id)
+    }
+
+    fn now(&self) -> u64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.unwrap_or_default().as_secs()
+    }
+
+    fn owner(&self) -> String {
+        format!("process {}", std::process::id())
     }
 }

@@ -15,7 +15,7 @@ use crate::store::{Object, RefName, Store, StoreError};
 use crate::upkeep::leases::{Lease, STALE};
 
 /// A capture's lease, and the packs it counts on.
-pub(super) struct Guard<'s> {
+pub(crate) struct Guard<'s> {
     lease: Lease<&'s dyn Store>,
     used: HashSet<PackId>,
     salt: u64,
@@ -23,7 +23,7 @@ pub(super) struct Guard<'s> {
 
 impl<'s> Guard<'s> {
     /// Takes a lease, then reads the index.
-    pub(super) fn begin(store: &'s dyn Store) -> Result<(Self, Index), IngestError> {
+    pub(crate) fn begin(store: &'s dyn Store) -> Result<(Self, Index), IngestError> {
         let lease = Lease::take(store, "capture")?;
         let index = Index::load_to_write(store)?;
         let guard = Self {
@@ -35,24 +35,24 @@ impl<'s> Guard<'s> {
     }
 
     /// From now on the image needs something of this pack.
-    pub(super) fn uses(&mut self, pack: PackId) {
+    pub(crate) fn uses(&mut self, pack: PackId) {
         self.used.insert(pack);
     }
 
     /// A salt for the next index segment.
-    pub(super) fn salt(&mut self) -> u64 {
+    pub(crate) fn salt(&mut self) -> u64 {
         self.salt = self.salt.wrapping_add(1);
         self.salt
     }
 
     /// Says that the capture is alive, now and then.
-    pub(super) fn beat(&mut self) -> Result<(), IngestError> {
+    pub(crate) fn beat(&mut self) -> Result<(), IngestError> {
         Ok(self.lease.beat()?)
     }
 
     /// Everything the image counts on is where writers look for it, or this
     /// fails. Right before the ref.
-    pub(super) fn hold(&mut self, store: &dyn Store) -> Result<(), IngestError> {
+    pub(crate) fn hold(&mut self, store: &dyn Store) -> Result<(), IngestError> {
         self.lease.renew()?;
         let here: HashSet<PackId> = store.list_packs()?.into_iter().collect();
         let away = self.used.iter().filter(|pack| !here.contains(*pack));
@@ -65,7 +65,7 @@ impl<'s> Guard<'s> {
     /// After the ref: whether this machine slept so long that a collection may
     /// have taken the lease for a dead one's. Then all is looked at again, and
     /// the ref is taken back if something is gone.
-    pub(super) fn held(&mut self, store: &dyn Store, at: &RefName) -> Result<(), IngestError> {
+    pub(crate) fn held(&mut self, store: &dyn Store, at: &RefName) -> Result<(), IngestError> {
         if self.lease.since_renewed() < Duration::from_secs(STALE / 2) {
             return Ok(());
         }

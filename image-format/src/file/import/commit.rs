@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::packs::Packs;
 use super::{Import, ImportError, ImportReport, Imported};
 use crate::file::images::ImageRow;
 use crate::file::section::FileId;
 use crate::image::ImageRecord;
+use crate::ingest::guard::Guard;
 use crate::refs;
 use crate::share::Share;
 use crate::store::{RefName, Store};
@@ -30,9 +32,12 @@ impl Import<'_> {
         let share = Share::open(self.store)?;
         let rows: Vec<ImageRow> = images.into_iter().map(|(row, _)| row).collect();
         for row in &rows {
-            check_whole(&share, row)?;
+            check_whole(&share, row, &mut self.packs)?;
         }
-        let images = put_refs(&share, rows)?;
+        let mut images = Vec::new();
+        for (from, fate) in fates(&share, rows)? {
+            images.push(put_ref(self.store, self.packs.guard(), from, fate)?);
+        }
         Ok(ImportReport {
             file,
             images,
@@ -44,26 +49,40 @@ impl Import<'_> {
     }
 }
 
-fn check_whole<S: Store>(share: &Share<S>, row: &ImageRow) -> Result<(), ImportError> {
+fn check_whole<S: Store>(
+    share: &Share<S>,
+    row: &ImageRow,
+    packs: &mut Packs<'_>,
+) -> Result<(), ImportError> {
     for chunk in share.image_chunks(&row.record)? {
         let found = share.index().find(&chunk.id);
-        if found.is_none_or(|(_, found)| found.length != chunk.length) {
+        let found = found.filter(|(_, found)| found.length == chunk.length);
+        let Some((place, _)) = found else {
             let (at, chunk) = (row.at(), chunk.id);
             return Err(ImportError::Incomplete { at, chunk });
-        }
+        };
+        packs.uses(place.pack);
     }
     Ok(())
 }
 
 /// All is decided before the first ref is written, so that a ref that cannot
 /// be written leaves none of the file.
-fn put_refs<S: Store>(share: &Share<S>, rows: Vec<ImageRow>) -> Result<Vec<Imported>, ImportError> {
+fn fates<S: Store>(
+    share: &Share<S>,
+    rows: Vec<ImageRow>,
+) -> Result<Vec<(RefName, Fate)>, ImportError> {
     let mut newest: BTreeMap<String, u64> = BTreeMap::new();
+    for at in share.store().list_deleted_refs()? {
+        let newest = newest.entry(at.name).or_default();
+        *newest = at.sequence.max(*newest);
+    }
     let mut fates = Vec::new();
     for row in rows {
         let known = share.history(&row.record.name);
         let last = known.last().map_or(0, |record| record.sequence);
-        let newest = newest.entry(row.record.name.clone()).or_insert(last);
+        let newest = newest.entry(row.record.name.clone()).or_default();
+        *newest = last.max(*newest);
         let same = |record: &&ImageRecord| {
             record.image == row.record.image && record.captured == row.record.captured
         };
@@ -73,7 +92,7 @@ fn put_refs<S: Store>(share: &Share<S>, rows: Vec<ImageRow>) -> Result<Vec<Impor
         };
         fates.push((row.at(), fate));
     }
-    fates.into_iter().map(|(from, fate)| put_ref(share, from, fate)).collect()
+    Ok(fates)
 }
 
 /// The ref as it was exported, or under the next free sequence where its own is taken.
@@ -82,17 +101,26 @@ fn fate(row: &ImageRow, newest: &mut u64) -> Result<Fate, ImportError> {
         *newest = row.record.sequence;
         return Ok(Fate::Commit(row.record.clone(), row.reference.clone()));
     }
+    if row.signed {
+        let (at, newest) = (row.at(), *newest);
+        return Err(ImportError::Signed { at, newest });
+    }
     *newest = newest.saturating_add(1);
     let record = ImageRecord {
         sequence: *newest,
         ..row.record.clone()
     };
     let at = row.at();
-    let bytes = refs::encode(&record).map_err(|source| ImportError::Ref { at, source })?;
+    let bytes = refs::encode(&record, None).map_err(|source| ImportError::Ref { at, source })?;
     Ok(Fate::Commit(record, bytes))
 }
 
-fn put_ref<S: Store>(share: &Share<S>, from: RefName, fate: Fate) -> Result<Imported, ImportError> {
+fn put_ref(
+    store: &dyn Store,
+    guard: &mut Guard<'_>,
+    from: RefName,
+    fate: Fate,
+) -> Result<Imported, ImportError> {
     let (record, already) = match fate {
         Fate::Already(record) => (record, true),
         Fate::Commit(record, bytes) => {
@@ -100,7 +128,9 @@ fn put_ref<S: Store>(share: &Share<S>, from: RefName, fate: Fate) -> Result<Impo
                 name: record.name.clone(),
                 sequence: record.sequence,
             };
-            share.store().put_ref(&at, &bytes)?;
+            guard.hold(store)?;
+            store.put_ref(&at, &bytes)?;
+            guard.held(store, &at)?;
             (record, false)
         }
     };

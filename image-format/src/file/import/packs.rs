@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use super::ImportError;
 use crate::block::{self, OpenBlock, SealedBlock};
 use crate::file::{BlockHead, lean};
-use crate::ids::{ChunkId, ChunkRef, SegmentId};
+use crate::ids::{ChunkId, ChunkRef, PackId, SegmentId};
 use crate::index::{Index, Segment};
+use crate::ingest::guard::Guard;
 use crate::job::BlockJob;
 use crate::pack::PackBuilder;
+use crate::share::ChunkReader;
 use crate::store::Store;
 
 /// As an ingest: a pack is built in memory, on small machines too.
@@ -19,7 +21,10 @@ const PACKS_A_SEGMENT: usize = 16;
 /// What the share has, and what is on its way into it.
 pub(super) struct Packs<'s> {
     store: &'s dyn Store,
+    guard: Guard<'s>,
     index: Index,
+    /// Opens bases.
+    reader: ChunkReader,
     /// Chunks in blocks that no segment knows yet.
     pending: HashSet<ChunkId>,
     pack: PackBuilder,
@@ -30,9 +35,12 @@ pub(super) struct Packs<'s> {
 
 impl<'s> Packs<'s> {
     pub(super) fn new(store: &'s dyn Store) -> Result<Self, ImportError> {
+        let (guard, index) = Guard::begin(store)?;
         Ok(Self {
             store,
-            index: Index::load(store)?,
+            guard,
+            index,
+            reader: ChunkReader::default(),
             pending: HashSet::new(),
             pack: PackBuilder::new(),
             stored: Vec::new(),
@@ -40,10 +48,31 @@ impl<'s> Packs<'s> {
         })
     }
 
-    /// Whether nothing of a block is new.
-    pub(super) fn has_all(&self, chunks: &[(ChunkId, u32)]) -> bool {
-        let has = |id: &ChunkId| self.pending.contains(id) || self.index.find(id).is_some();
-        chunks.iter().all(|(id, _)| has(id))
+    /// Whether nothing of a block is new; if so, the images count on what is here.
+    pub(super) fn has_all(&mut self, chunks: &[(ChunkId, u32)]) -> Result<bool, ImportError> {
+        self.guard.beat()?;
+        let mut used = Vec::new();
+        for (id, _) in chunks {
+            if self.pending.contains(id) {
+                continue;
+            }
+            match self.index.find(id) {
+                Some((place, _)) => used.push(place.pack),
+                None => return Ok(false),
+            }
+        }
+        used.into_iter().for_each(|pack| self.guard.uses(pack));
+        Ok(true)
+    }
+
+    /// The images count on something in this pack.
+    pub(super) fn uses(&mut self, pack: PackId) {
+        self.guard.uses(pack);
+    }
+
+    /// What keeps a collection away, for the end of the import.
+    pub(super) fn guard(&mut self) -> &mut Guard<'s> {
+        &mut self.guard
     }
 
     /// Opens a block that came. Bases that wait in an unfinished pack are
@@ -57,13 +86,19 @@ impl<'s> Packs<'s> {
         if job.bases.iter().any(|base| self.pending.contains(&base.id)) {
             self.flush()?;
         }
-        Ok(lean::open(&self.index, self.store, job, stored)?)
+        let (reader, index) = (&self.reader, &self.index);
+        Ok(lean::open(reader, index, self.store, job, stored)?)
     }
 
     /// Whether all bases of a block stand in blocks that need none: leaning is one deep.
-    pub(super) fn can_lean(&self, job: &BlockJob) -> bool {
-        let stands = |base: &ChunkRef| self.index.find_plain(&base.id).is_some();
-        job.bases.iter().all(stands)
+    pub(super) fn can_lean(&mut self, job: &BlockJob) -> bool {
+        let place = |base: &ChunkRef| self.index.find_plain(&base.id).map(|(place, _)| place.pack);
+        let places: Option<Vec<PackId>> = job.bases.iter().map(place).collect();
+        let Some(packs) = places else {
+            return false;
+        };
+        packs.into_iter().for_each(|pack| self.guard.uses(pack));
+        true
     }
 
     /// Keeps a block that was checked.
@@ -97,7 +132,9 @@ impl<'s> Packs<'s> {
             return Ok(());
         }
         let pack = full.finish()?;
+        self.guard.beat()?;
         self.store.put_pack(&pack.id, &pack.bytes)?;
+        self.guard.uses(pack.id);
         self.stored.extend(pack.jobs);
         self.stored_packs += 1;
         Ok(())
@@ -110,7 +147,7 @@ impl<'s> Packs<'s> {
         if jobs.is_empty() {
             return Ok(());
         }
-        let segment = Segment::decode(Segment::encode(&jobs)?)?;
+        let segment = Segment::decode(Segment::encode_salted(&jobs, 0, self.guard.salt())?)?;
         let id = SegmentId::of(segment.bytes());
         self.store.put_index(&id, segment.bytes())?;
         for chunk in jobs.iter().flat_map(|job| &job.chunks) {

@@ -1,0 +1,28 @@
+//! What is named with `--share`: a folder, or a file.
+
+use std::path::Path;
+
+use super::open::MimFile;
+use crate::store::{DirStore, Store, StoreError};
+
+/// Opens a share in a folder or a single file, to be read; and what a person
+/// should know although that went well.
+///
+/// # Errors
+/// It is neither, or cannot be used.
+pub fn open_any(path: &Path) -> Result<(Box<dyn Store>, Option<String>), StoreError> {
+    if path.is_dir() || !is_single_file(path) {
+        return Ok((Box::new(DirStore::open(path)?), None));
+    }
+    let opened = MimFile::open(path).map_err(|error| StoreError::Remote {
+        doing: format!("opening {}", path.display()),
+        retry: false,
+        source: Box::new(error),
+    })?;
+    let warning = opened.warning();
+    Ok((Box::new(opened), warning))
+}
+
+fn is_single_file(path: &Path) -> bool {
+    path.exists() || super::pieces::part_path(path, 1).exists()
+}
