@@ -57,9 +57,7 @@ impl Chunking {
     pub fn for_stream(extension: &[u8], size: u64, head: &[u8]) -> Self {
         if size < WHOLE_BELOW {
             Self::Whole
-        } else if WRITTEN_AT_RANDOM.contains(&extension)
-            || size >= DISK_AT_LEAST && is_disk(head)
-        {
+        } else if WRITTEN_AT_RANDOM.contains(&extension) || size >= DISK_AT_LEAST && is_disk(head) {
             Self::Fixed(fixed_piece(size))
         } else {
             Self::ContentDefined

@@ -134,11 +134,7 @@ impl Index {
         self.locate_in(id, |segment, block| segment.bases_of(block).is_empty())
     }
 
-    fn locate_in(
-        &self,
-        id: &ChunkId,
-        accept: impl Fn(&Segment, u32) -> bool,
-    ) -> Option<Located> {
+    fn locate_in(&self, id: &ChunkId, accept: impl Fn(&Segment, u32) -> bool) -> Option<Located> {
         let mut last_choice = None;
         for (number, segment) in self.segments.iter().enumerate().rev() {
             for row in segment.rows_of(id) {
@@ -171,14 +167,6 @@ impl Index {
     /// Where a chunk is in a block without bases: where a base is taken from.
     pub fn find_plain(&self, id: &ChunkId) -> Option<(BlockPlace, ChunkInBlock)> {
         self.locate_plain(id).map(|at| (at.place, at.chunk))
-    }
-
-    /// The generation of the segment that says where a chunk is.
-    pub fn generation_of(&self, id: &ChunkId) -> Option<u64> {
-        let mut known = self.segments.iter().rev();
-        known
-            .find(|segment| segment.find(id).is_some())
-            .map(Segment::generation)
     }
 
     /// The chunks that must be at hand to open a block; none for most.
@@ -234,7 +222,11 @@ impl Packs {
         let mut here = store.list_packs()?;
         here.sort();
         // It was there: it is either in the trash by now or was listed badly.
-        trashed.extend(before.into_iter().filter(|id| here.binary_search(id).is_err()));
+        trashed.extend(
+            before
+                .into_iter()
+                .filter(|id| here.binary_search(id).is_err()),
+        );
         trashed.sort();
         Ok(Self { here, trashed })
     }

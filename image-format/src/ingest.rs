@@ -22,8 +22,8 @@ pub use image::ImageWriter;
 pub use stream::{Pieces, StreamWriter};
 
 use crate::block::{self, SealError};
-use crate::fetch::MissingChunk;
 use crate::entry::Piece;
+use crate::fetch::MissingChunk;
 use crate::ids::{ChunkId, ChunkRef, ImageId, PackId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
 use crate::index::{Index, IndexError, Segment, SegmentError};

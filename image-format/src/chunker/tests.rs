@@ -108,7 +108,10 @@ fn name_size_and_first_bytes_choose_the_rule() {
     assert_eq!(rule(b"dll", 1 << 20, b""), Chunking::ContentDefined);
     assert_eq!(rule(b"vhdx", (1 << 20) - 1, b""), Chunking::Whole);
     assert_eq!(rule(b"", 64 << 20, b"QFI\xfb"), Chunking::Fixed(FIXED));
-    assert_eq!(rule(b"", (64 << 20) - 1, b"QFI\xfb"), Chunking::ContentDefined);
+    assert_eq!(
+        rule(b"", (64 << 20) - 1, b"QFI\xfb"),
+        Chunking::ContentDefined
+    );
     let mut boot_sector = vec![0; 512];
     boot_sector[510..].copy_from_slice(b"\x55\xaa");
     assert_eq!(rule(b"", 1 << 30, &boot_sector), Chunking::Fixed(FIXED));

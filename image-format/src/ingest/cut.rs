@@ -128,10 +128,7 @@ impl Cutter {
     }
 
     /// From here on it is cut.
-    fn begin<E>(
-        &mut self,
-        out: &mut impl FnMut(Cut) -> Result<(), E>,
-    ) -> Result<&mut Chunker, E> {
+    fn begin<E>(&mut self, out: &mut impl FnMut(Cut) -> Result<(), E>) -> Result<&mut Chunker, E> {
         let head = std::mem::take(&mut self.head);
         let chunker = self.chunker.get_or_insert_with(|| {
             let chunking = Chunking::for_stream(&self.extension, self.size, &head);
@@ -181,7 +178,10 @@ mod tests {
 
     #[test]
     fn few_bytes_stay_inline_and_a_hole_or_one_more_byte_makes_them_chunks() {
-        assert_eq!(cut(&[Ok(b"ab"), Ok(b"c")], 3), (vec![], Some(b"abc".to_vec())));
+        assert_eq!(
+            cut(&[Ok(b"ab"), Ok(b"c")], 3),
+            (vec![], Some(b"abc".to_vec()))
+        );
         assert_eq!(cut(&[], 0), (vec![], Some(vec![])));
         let (cuts, inline) = cut(&[Ok(b"abc"), Err(5)], 8);
         assert_eq!(inline, None);

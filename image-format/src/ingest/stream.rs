@@ -32,8 +32,7 @@ impl<'i, 's> StreamWriter<'i, 's> {
     pub fn hole(&mut self, length: u64) -> Result<(), IngestError> {
         self.advance(length)?;
         let (ingest, pieces) = (&mut *self.ingest, &mut self.pieces);
-        self.cutter
-            .hole(length, &mut |cut| ingest.put(pieces, cut))
+        self.cutter.hole(length, &mut |cut| ingest.put(pieces, cut))
     }
 
     /// The next bytes, in portions of any size.
@@ -43,8 +42,7 @@ impl<'i, 's> StreamWriter<'i, 's> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IngestError> {
         self.advance(bytes.len() as u64)?;
         let (ingest, pieces) = (&mut *self.ingest, &mut self.pieces);
-        self.cutter
-            .write(bytes, &mut |cut| ingest.put(pieces, cut))
+        self.cutter.write(bytes, &mut |cut| ingest.put(pieces, cut))
     }
 
     /// Ends the stream.
@@ -59,9 +57,7 @@ impl<'i, 's> StreamWriter<'i, 's> {
             });
         }
         let (ingest, pieces) = (self.ingest, &mut self.pieces);
-        let inline = self
-            .cutter
-            .finish(&mut |cut| ingest.put(pieces, cut))?;
+        let inline = self.cutter.finish(&mut |cut| ingest.put(pieces, cut))?;
         Ok(match inline {
             Some(bytes) if bytes.is_empty() => Content::Empty,
             Some(bytes) => Content::Inline(bytes),
