@@ -180,14 +180,6 @@ impl Index {
         self.locate_plain(id).map(|at| (at.place, at.chunk))
     }
 
-    /// The generation of the segment that says where a chunk is.
-    pub fn generation_of(&self, id: &ChunkId) -> Option<u64> {
-        let mut known = self.segments.iter().rev();
-        known
-            .find(|segment| segment.find(id).is_some())
-            .map(Segment::generation)
-    }
-
     /// The chunks that must be at hand to open a block; none for most.
     pub fn bases(&self, place: &BlockPlace) -> Vec<ChunkRef> {
         let known = self.segments.iter().rev();

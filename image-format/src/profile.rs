@@ -1,6 +1,6 @@
 //! How hard to compress: three choices, each measured as a whole.
 
-use zstd::zstd_safe::{CCtx, CParameter, SafeResult, Strategy};
+use zstd::zstd_safe::{CCtx, CParameter, SafeResult};
 
 use crate::block::MAX_RAW;
 
@@ -55,10 +55,6 @@ impl Profile {
         };
         context.set_parameter(CParameter::CompressionLevel(level))?;
         context.set_parameter(CParameter::WindowLog(window_log(raw + prefix)))?;
-        if self == Self::Fast {
-            context.set_parameter(CParameter::Strategy(Strategy::ZSTD_dfast))?;
-            context.set_parameter(CParameter::ChainLog(17))?;
-        }
         Ok(0)
     }
 }

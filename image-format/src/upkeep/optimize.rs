@@ -19,12 +19,13 @@ use thiserror::Error;
 use crate::block::{Filter, MAX_BASE_BYTES, MAX_BASES, SealError};
 use crate::fetch::{MissingChunk, fetch_list};
 use crate::ids::{ChunkId, ChunkRef};
-use crate::index::{Index, SegmentError};
+use crate::index::{Index, Located, SegmentError};
 use crate::lane::{Class, Lanes};
 use crate::pack::PackError;
 use crate::profile::Profile;
 use crate::share::{Expander, Share, ShareError};
 use crate::store::{Store, StoreError};
+use crate::upkeep::leases::Lease;
 use plan::{Delta, Plan};
 use write::{Task, Writer};
 
@@ -87,14 +88,17 @@ pub type Tell<'t> = &'t mut dyn FnMut(&OptimizeProgress) -> ControlFlow<()>;
 ///
 /// # Errors
 /// The store failed or an image cannot be read. The share is whole all the same.
-pub fn optimize(
-    store: &dyn Store,
+pub fn optimize<'s>(
+    store: &'s dyn Store,
     options: OptimizeOptions,
-    tell: Tell<'_>,
+    tell: Tell<'s>,
 ) -> Result<OptimizeReport, OptimizeError> {
+    // Before anything is read: what is read is then not destroyed.
+    let lease = Lease::take(store, "optimize")?;
     let share = Share::open(store)?;
     let mut step = Step {
         progress: OptimizeProgress::default(),
+        lease,
         tell,
     };
     let plan = match plan::plan(&share, &mut step) {
@@ -122,13 +126,15 @@ pub fn optimize(
 }
 
 /// Counts, and asks whether to go on.
-pub(crate) struct Step<'t> {
+struct Step<'t> {
     progress: OptimizeProgress,
+    lease: Lease<&'t dyn Store>,
     tell: Tell<'t>,
 }
 
 impl Step<'_> {
     fn asked_to_stop(&mut self) -> Result<(), OptimizeError> {
+        self.lease.beat()?;
         match (self.tell)(&self.progress) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(OptimizeError::Stopped),
@@ -199,7 +205,10 @@ impl Work<'_, '_> {
         for base in group.bases {
             task.bases.push((base, self.expander.base(&base)?));
         }
-        let rewritten = |chunk: &ChunkRef| self.index.generation_of(&chunk.id) > Some(0);
+        let rewritten = |chunk: &ChunkRef| {
+            let at = self.index.locate(&chunk.id);
+            at.is_some_and(|at| is_rewritten(self.index, &at))
+        };
         task.only_with_bases = group.chunks.iter().all(rewritten);
         Ok(task)
     }
@@ -214,9 +223,13 @@ impl Work<'_, '_> {
 
 /// Whether an earlier run wrote this chunk as it should be: with bases or without.
 fn is_done(index: &Index, id: &ChunkId, based: bool) -> bool {
-    let rewritten = index.generation_of(id) > Some(0);
-    let place = index.find(id).filter(|_| rewritten);
-    place.is_some_and(|(place, _)| index.bases(&place).is_empty() != based)
+    let rewritten = index.locate(id).filter(|at| is_rewritten(index, at));
+    rewritten.is_some_and(|at| index.bases(&at.place).is_empty() != based)
+}
+
+fn is_rewritten(index: &Index, at: &Located) -> bool {
+    let segment = index.segments().get(at.segment);
+    segment.is_some_and(|segment| segment.generation() > 0)
 }
 
 /// What the block it lay in, and its own first bytes, say of a chunk.

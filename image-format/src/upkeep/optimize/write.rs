@@ -10,6 +10,7 @@ use crate::job::BlockJob;
 use crate::lane::Gathered;
 use crate::pack::{Pack, PackBuilder};
 use crate::store::Store;
+use crate::store::trash::unlike;
 
 /// What was stored is indexed after so many packs: a later run need not do it again.
 const PACKS_A_SEGMENT: usize = 4;
@@ -171,7 +172,7 @@ impl<'s> Writer<'s> {
         if jobs.is_empty() {
             return Ok(());
         }
-        let bytes = Segment::encode_generation(&jobs, self.generation)?;
+        let bytes = Segment::encode_salted(&jobs, self.generation, unlike())?;
         self.store.put_index(&SegmentId::of(&bytes), &bytes)?;
         self.stored_packs = 0;
         Ok(())
