@@ -93,7 +93,7 @@ fn fixed_piece(size: u64) -> usize {
     piece
 }
 
-/// Cuts a stream; keeps at most two [`MAX_CHUNK`] of it.
+/// Cuts a stream; keeps at most three [`MAX_CHUNK`] of it.
 #[derive(Debug)]
 pub struct Chunker {
     chunking: Chunking,
@@ -132,8 +132,12 @@ impl Chunker {
             while self.left() >= self.decided() {
                 self.hand_out(out)?;
             }
-            self.kept.drain(..self.gone);
-            self.gone = 0;
+            // What is kept is up to a whole chunk: moved to the front once for
+            // each of its length, not with every portion.
+            if self.gone >= MAX_CHUNK {
+                self.kept.drain(..self.gone);
+                self.gone = 0;
+            }
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ use crate::profile::Profile;
 use crate::refs::{self, CommitError, RefError};
 use crate::store::{RefName, Store, StoreError};
 use guard::Guard;
-use press::Press;
+use press::{Press, Pressed};
 use stow::{Stow, Stowed};
 
 /// A pack is closed at so many bytes: it is built in memory, on small machines too.
@@ -310,19 +310,17 @@ impl<'s> Ingest<'s> {
     }
 
     fn press(&mut self, block: Gathered) -> Result<(), IngestError> {
-        for (sealed, chunks) in self.press.push(block)? {
-            self.pack_block(&sealed, &chunks)?;
-        }
-        Ok(())
+        self.press
+            .push(block)?
+            .into_iter()
+            .try_for_each(|pressed| self.pack_block(pressed))
     }
 
-    fn pack_block(
-        &mut self,
-        sealed: &block::SealedBlock,
-        chunks: &[(ChunkId, u32)],
-    ) -> Result<(), IngestError> {
-        self.pack.push(sealed, chunks)?;
+    fn pack_block(&mut self, pressed: Pressed) -> Result<(), IngestError> {
+        let sealed = &pressed.sealed;
+        self.pack.push(sealed, &pressed.chunks)?;
         self.progress.stored += sealed.bytes.len() as u64;
+        self.lanes.reuse(pressed.raw);
         if self.pack.len() >= self.options.pack_target {
             self.store_pack()?;
         }
@@ -378,8 +376,8 @@ impl<'s> Ingest<'s> {
     fn flush(&mut self) -> Result<(), IngestError> {
         let rest = self.lanes.drain();
         rest.into_iter().try_for_each(|block| self.press(block))?;
-        for (sealed, chunks) in self.press.finish()? {
-            self.pack_block(&sealed, &chunks)?;
+        for pressed in self.press.finish()? {
+            self.pack_block(pressed)?;
         }
         self.store_pack()?;
         let durable = self.stow.finish()?;

@@ -15,6 +15,8 @@ use crate::profile::Profile;
 
 /// So much waits in all lanes together.
 const GATHERED_MAX: usize = 64 << 20;
+/// Rooms of blocks kept for the next ones.
+const SPARE: usize = 4;
 /// A longer extension is no extension.
 const EXTENSION_MAX: usize = 12;
 /// Base names are only for order.
@@ -117,6 +119,8 @@ pub struct Lanes {
     profile: Profile,
     lanes: BTreeMap<Name, Lane>,
     gathered: usize,
+    /// Room of blocks that are done with.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Lanes {
@@ -126,12 +130,31 @@ impl Lanes {
             profile,
             lanes: BTreeMap::new(),
             gathered: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes back the room of a block that was compressed: fresh memory of
+    /// that size costs the kernel more than the copy into it.
+    pub fn reuse(&mut self, mut raw: Vec<u8>) {
+        if self.spare.len() < SPARE {
+            raw.clear();
+            self.spare.push(raw);
+        }
+    }
+
+    fn block(&mut self, class: Class) -> Gathered {
+        Gathered {
+            class,
+            raw: self.spare.pop().unwrap_or_default(),
+            chunks: Vec::new(),
         }
     }
 
     /// Takes a new chunk and gives back what is full now. A chunk is at most
     /// [`crate::chunker::MAX_CHUNK`] bytes, less than any block's target.
-    pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: Vec<u8>) -> Vec<Gathered> {
+    pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: impl Into<Vec<u8>>) -> Vec<Gathered> {
+        let bytes = bytes.into();
         let mut full = Vec::new();
         let name = (key.class, key.extension.clone());
         let waits = self.lanes.get(&name).map_or(0, |lane| lane.bytes);
@@ -167,10 +190,7 @@ impl Lanes {
             match blocks.last_mut().filter(fits) {
                 Some(block) => lane.gather(block),
                 None => {
-                    let mut block = Gathered {
-                        class,
-                        ..Gathered::default()
-                    };
+                    let mut block = self.block(class);
                     lane.gather(&mut block);
                     blocks.push(block);
                 }
@@ -199,10 +219,7 @@ impl Lanes {
     fn close(&mut self, name: &Name) -> Option<Gathered> {
         let lane = self.lanes.remove(name)?;
         self.gathered -= lane.bytes;
-        let mut block = Gathered {
-            class: name.0,
-            ..Gathered::default()
-        };
+        let mut block = self.block(name.0);
         lane.gather(&mut block);
         Some(block)
     }
@@ -212,7 +229,7 @@ impl Lane {
     fn gather(mut self, block: &mut Gathered) {
         // Stable: pieces of one large file stay in order.
         self.chunks.sort_by(|a, b| a.base.cmp(&b.base));
-        block.raw.reserve_exact(self.bytes);
+        block.raw.reserve(self.bytes);
         for chunk in self.chunks {
             // Never fails: a chunk's length is bounded far below.
             if let Ok(length) = u32::try_from(chunk.bytes.len()) {

@@ -531,3 +531,55 @@ fn made_up_file_systems_and_files_are_refused_and_mounts_are_left_out() {
     ));
     assert!(Share::open(&store).unwrap().images().is_empty());
 }
+
+#[test]
+fn a_capture_that_was_interrupted_finds_again_what_it_had_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..30 {
+        fs::write(dir.path().join(format!("{number}")), noise(number, 1 << 20)).unwrap();
+    }
+    let small_packs = TreeOptions {
+        ingest: IngestOptions {
+            pack_target: 1 << 20,
+            ..options().ingest
+        },
+        ..options()
+    };
+    let whole = MemoryStore::new();
+    whole.set_fault(None);
+    run(dir.path(), &whole, &small_packs).unwrap();
+    let last = whole.operations() - 1;
+    let store = MemoryStore::new();
+    store.set_fault(Some(image_format::store::Fault::Before(last)));
+    let stopped = run(dir.path(), &store, &small_packs);
+    assert!(
+        matches!(stopped, Err(TreeError::Ingest { .. })),
+        "{stopped:?}"
+    );
+    let store = store.restarted();
+    let packs = image_format::Store::list_packs(&store).unwrap();
+    assert!(Share::open(&store).unwrap().images().is_empty());
+    let again = run(dir.path(), &store, &small_packs).unwrap();
+    assert_eq!((again.progress.read, again.progress.new), (30 << 20, 0));
+    assert_eq!(image_format::Store::list_packs(&store).unwrap(), packs);
+    let findings = image_format::upkeep::check::check(&store).unwrap().findings;
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+/// The root of a running system has flags, mounts and all that stands in an image.
+#[test]
+fn flags_that_only_root_sets_are_kept_where_the_file_system_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    fs::write(&path, b"line").unwrap();
+    let file = fs::File::open(&path).unwrap();
+    let flags = IFlags::APPEND | IFlags::NOATIME;
+    if rustix::fs::ioctl_setflags(&file, flags).is_err() {
+        return;
+    }
+    let store = MemoryStore::new();
+    let outcome = run(dir.path(), &store, &options());
+    rustix::fs::ioctl_setflags(&file, IFlags::empty()).unwrap();
+    let entry = &by_path(&store, &outcome.unwrap())[b"log".as_slice()];
+    assert_eq!(entry.flags & flags.bits(), flags.bits());
+}

@@ -14,8 +14,13 @@ use crate::profile::Profile;
 /// More threads than this gain nothing: hashing and cutting is one thread.
 const MAX_THREADS: usize = 16;
 
-/// A sealed block and its chunks, in order.
-type Pressed = (SealedBlock, Vec<(ChunkId, u32)>);
+/// A sealed block with its chunks in order, and the room its raw bytes took.
+pub(super) struct Pressed {
+    pub(super) sealed: SealedBlock,
+    pub(super) chunks: Vec<(ChunkId, u32)>,
+    pub(super) raw: Vec<u8>,
+}
+
 type Answer = Result<Pressed, SealError>;
 
 struct Job {
@@ -90,7 +95,12 @@ fn work(profile: Profile, verify: bool, inbox: &Mutex<Receiver<Job>>) {
             bases: &[],
             verify,
         };
-        let sealed = seal(&block.raw, &options).map(|sealed| (sealed, block.chunks));
+        let Gathered { raw, chunks, .. } = block;
+        let sealed = seal(&raw, &options).map(|sealed| Pressed {
+            sealed,
+            chunks,
+            raw,
+        });
         // Nobody listens any more when the ingest was given up.
         let _ = answer.send(sealed);
     }

@@ -56,8 +56,11 @@ impl Root {
         let stat = metadata::stat(dir.as_fd(), b"").map_err(wrong)?;
         let volume = rustix::fs::fstatfs(&dir).map_err(wrong)?;
         // The type of this field differs between architectures; magics have 32 bits.
-        let magic = volume.f_type as u32;
-        if let Some((_, what)) = MADE_UP.iter().find(|(known, _)| *known == magic) {
+        let magic = i128::from(volume.f_type) & i128::from(u32::MAX);
+        let made_up = MADE_UP
+            .iter()
+            .find(|(known, _)| i128::from(*known) == magic);
+        if let Some((_, what)) = made_up {
             let path = path.to_owned();
             return Err(TreeError::Pseudo { path, what });
         }

@@ -166,12 +166,15 @@ impl<'r> Reader<'r> {
 
     /// A directory stays, whatever befell it since: names below it may be on their way.
     fn directory(&mut self, task: &Task, ready: &mut Ripe) -> Result<(), Failure> {
-        let opened = metadata::open_directory(task.named.dir.as_fd(), task.named.name());
         let mut entry = self.entry(&task.named.path, Kind::Directory, &task.stat);
-        match doing("opening", opened) {
-            Ok(fd) => self.more(&mut entry, &fd)?,
-            Err(Failure::Gone) => self.reading.notes.note(Reason::Vanished, &task.named.path),
-            Err(other) => return Err(other),
+        // What is mounted on it is not the image's business.
+        if !task.stat.is_mount || task.named.path.is_empty() {
+            let opened = metadata::open_directory(task.named.dir.as_fd(), task.named.name());
+            match doing("opening", opened) {
+                Ok(fd) => self.more(&mut entry, &fd)?,
+                Err(Failure::Gone) => self.reading.notes.note(Reason::Vanished, &task.named.path),
+                Err(other) => return Err(other),
+            }
         }
         ready.push(self.ready(entry, &task.stat, Body::Kept), 0);
         Ok(())
@@ -207,9 +210,10 @@ impl<'r> Reader<'r> {
             attempt += 1;
             let still = before.same_contents(&after);
             if still || attempt == ATTEMPTS {
-                let weight = match &body {
-                    Body::Whole(chunk) => chunk.bytes().len(),
-                    _ => entry.content.size().min(INLINE_LIMIT as u64) as usize,
+                let weight = match (&body, &entry.content) {
+                    (Body::Whole(chunk), _) => chunk.bytes().len(),
+                    (_, Content::Inline(bytes)) => bytes.len(),
+                    _ => 0,
                 };
                 let mut done = self.ready(entry, &after, body);
                 if !still {

@@ -119,20 +119,27 @@ impl<'r> Walk<'r> {
     }
 
     fn descend(&mut self, dir: &OwnedFd, path: Vec<u8>, name: &[u8]) -> Result<(), TreeError> {
-        let opened = metadata::open_directory(dir.as_fd(), name)
-            .and_then(|fd| Ok((metadata::stat(fd.as_fd(), b"")?, fd)));
+        // Looked at before it is opened: opening may mount what is not mounted yet.
+        let opened = metadata::stat(dir.as_fd(), name).and_then(|seen| {
+            if seen.device != self.device || seen.is_mount {
+                return Ok(None);
+            }
+            let fd = metadata::open_directory(dir.as_fd(), name)?;
+            let at = metadata::stat(fd.as_fd(), b"")?;
+            Ok((at.device == self.device && !at.is_mount).then_some((at, fd)))
+        });
         let (at, fd) = match opened {
-            Ok(opened) => opened,
+            Ok(Some(opened)) => opened,
+            Ok(None) => {
+                self.rules.notes.note(Reason::Mount, &path);
+                return Ok(());
+            }
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                 self.rules.notes.note(Reason::Vanished, &path);
                 return Ok(());
             }
             Err(errno) => return self.unreadable(&path, "opening", errno),
         };
-        if at.device != self.device || at.is_mount {
-            self.rules.notes.note(Reason::Mount, &path);
-            return Ok(());
-        }
         if self.rules.omit.contains(&(at.device, at.inode)) {
             self.rules.notes.note(Reason::Excluded, &path);
             return Ok(());
