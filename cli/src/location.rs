@@ -57,7 +57,10 @@ fn remote(address: &str) -> Result<RemoteStore> {
     let client = Client::new(&server, login.key)?.with_token(login.token.trim());
     let patience = Patience::for_ever(Arc::new(move |outage: &Outage<'_>| match outage {
         Outage::Waiting { gone, error } => {
-            eprintln!("mimeo: {error}; waiting since {} s, nothing is lost", gone.as_secs());
+            eprintln!(
+                "mimeo: {error}; waiting since {} s, nothing is lost",
+                gone.as_secs()
+            );
         }
         Outage::Over { .. } => eprintln!("mimeo: the server is back"),
     }));
@@ -68,8 +71,12 @@ fn remote(address: &str) -> Result<RemoteStore> {
 pub(crate) fn parts(address: &str) -> Result<(String, String)> {
     let address = address.strip_prefix(SCHEME).unwrap_or(address);
     let parts = address.trim_end_matches('/').split_once('/');
-    let Some((server, name)) = parts.filter(|(server, name)| !server.is_empty() && !name.contains('/')) else {
-        bail!("expected https://SERVER/SHARE, found {SCHEME}{address}; the server's own share is called main");
+    let Some((server, name)) =
+        parts.filter(|(server, name)| !server.is_empty() && !name.contains('/'))
+    else {
+        bail!(
+            "expected https://SERVER/SHARE, found {SCHEME}{address}; the server's own share is called main"
+        );
     };
     let server = match server.contains(':') {
         true => server.to_owned(),
@@ -81,7 +88,9 @@ pub(crate) fn parts(address: &str) -> Result<(String, String)> {
 fn login_of(server: &str, name: &str) -> Result<Login> {
     if let (Ok(key), Ok(file)) = (env::var(KEY_VARIABLE), env::var(TOKEN_VARIABLE)) {
         let token = fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
-        let key = key.parse().with_context(|| format!("reading {KEY_VARIABLE}"))?;
+        let key = key
+            .parse()
+            .with_context(|| format!("reading {KEY_VARIABLE}"))?;
         return Ok(Login { key, token });
     }
     let known = logins()?.remove(&format!("{server}/{name}"));
@@ -99,9 +108,15 @@ pub(crate) fn remember(server: &str, name: &str, login: Login) -> Result<PathBuf
     all.insert(format!("{server}/{name}"), login);
     let folder = path.parent().context("the file of logins has no folder")?;
     let writing = || format!("writing {}", path.display());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(writing)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(writing)?;
     let mut new = tempfile_in(folder).with_context(writing)?;
-    new.1.write_all(serde_json::to_string_pretty(&all)?.as_bytes()).with_context(writing)?;
+    new.1
+        .write_all(serde_json::to_string_pretty(&all)?.as_bytes())
+        .with_context(writing)?;
     new.1.sync_all().with_context(writing)?;
     fs::rename(&new.0, &path).with_context(writing)?;
     Ok(path)
@@ -109,14 +124,21 @@ pub(crate) fn remember(server: &str, name: &str, login: Login) -> Result<PathBuf
 
 fn tempfile_in(folder: &Path) -> std::io::Result<(PathBuf, fs::File)> {
     let path = folder.join(format!(".shares.{}", std::process::id()));
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)?;
     Ok((path, file))
 }
 
 fn logins() -> Result<BTreeMap<String, Login>> {
     let path = file()?;
     match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display())),
+        Ok(text) => {
+            serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
@@ -126,7 +148,9 @@ fn logins() -> Result<BTreeMap<String, Login>> {
 fn file() -> Result<PathBuf> {
     let folder = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let folder = folder.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")));
-    let folder = folder.with_context(|| format!("neither HOME nor XDG_CONFIG_HOME is set; set {KEY_VARIABLE} and {TOKEN_VARIABLE}"))?;
+    let folder = folder.with_context(|| {
+        format!("neither HOME nor XDG_CONFIG_HOME is set; set {KEY_VARIABLE} and {TOKEN_VARIABLE}")
+    })?;
     Ok(folder.join("mimeo/shares.json"))
 }
 
@@ -137,8 +161,14 @@ mod tests {
     #[test]
     fn a_server_has_a_port_and_a_share_a_name() {
         let main = Ok::<_, String>(("10.0.0.1:8443".to_owned(), "main".to_owned()));
-        assert_eq!(parts("https://10.0.0.1/main").map_err(|e| e.to_string()), main);
-        assert_eq!(parts("10.0.0.1:8443/main/").map_err(|e| e.to_string()), main);
+        assert_eq!(
+            parts("https://10.0.0.1/main").map_err(|e| e.to_string()),
+            main
+        );
+        assert_eq!(
+            parts("10.0.0.1:8443/main/").map_err(|e| e.to_string()),
+            main
+        );
         for wrong in ["10.0.0.1", "10.0.0.1/", "/main", "a/b/c"] {
             assert!(parts(wrong).is_err(), "{wrong}");
         }

@@ -27,6 +27,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = folder.join("images.mim");
     let quiet = &mut |_| ();
     export(&share, first, Target::File(&path), FileId([1; 16]), quiet)?;
-    export(&share, second, Target::Append(&path), FileId([1; 16]), quiet)?;
+    export(
+        &share,
+        second,
+        Target::Append(&path),
+        FileId([1; 16]),
+        quiet,
+    )?;
     Ok(())
 }

@@ -41,9 +41,7 @@ pub use export::{ExportError, ExportProgress, ExportReport, Target, export};
 pub use features::Features;
 pub use footer::{Chain, FOOTER_LENGTH, Footer};
 pub use images::ImageRow;
-pub use import::{
-    ImportError, ImportProgress, ImportReport, Imported, import_file, import_stream,
-};
+pub use import::{ImportError, ImportProgress, ImportReport, Imported, import_file, import_stream};
 pub use open::MimFile;
 pub use parts::{PartHead, PartRow};
 pub use payload::PayloadError;
@@ -124,7 +122,9 @@ pub enum FileError {
         source: PayloadError,
     },
     /// It ends where more must come.
-    #[error("the file ends at byte {at}, in or before section {number}, without a footer: it was cut off, copy it again")]
+    #[error(
+        "the file ends at byte {at}, in or before section {number}, without a footer: it was cut off, copy it again"
+    )]
     CutOff {
         /// How many bytes there are.
         at: u64,

@@ -145,11 +145,7 @@ impl Index {
         self.locate_in(id, |segment, block| segment.bases_of(block).is_empty())
     }
 
-    fn locate_in(
-        &self,
-        id: &ChunkId,
-        accept: impl Fn(&Segment, u32) -> bool,
-    ) -> Option<Located> {
+    fn locate_in(&self, id: &ChunkId, accept: impl Fn(&Segment, u32) -> bool) -> Option<Located> {
         let mut last_choice = None;
         for (number, segment) in self.segments.iter().enumerate().rev() {
             for row in segment.rows_of(id) {
@@ -245,7 +241,11 @@ impl Packs {
         let mut here = store.list_packs()?;
         here.sort();
         // It was there: it is either in the trash by now or was listed badly.
-        trashed.extend(before.into_iter().filter(|id| here.binary_search(id).is_err()));
+        trashed.extend(
+            before
+                .into_iter()
+                .filter(|id| here.binary_search(id).is_err()),
+        );
         trashed.sort();
         Ok(Self { here, trashed })
     }

@@ -45,7 +45,9 @@ pub enum RefError {
         found: u32,
     },
     /// Nobody vouches for it, and its reader trusts only what is vouched for.
-    #[error("the ref of {name} ({sequence}) is not signed, and only signed images are trusted here")]
+    #[error(
+        "the ref of {name} ({sequence}) is not signed, and only signed images are trusted here"
+    )]
     Unsigned {
         /// Whose.
         name: String,
@@ -53,7 +55,9 @@ pub enum RefError {
         sequence: u64,
     },
     /// Somebody else vouches for it.
-    #[error("the ref of {name} ({sequence}) is signed with the key {key}, which is not trusted here")]
+    #[error(
+        "the ref of {name} ({sequence}) is signed with the key {key}, which is not trusted here"
+    )]
     Untrusted {
         /// Whose.
         name: String,
@@ -63,7 +67,9 @@ pub enum RefError {
         key: String,
     },
     /// The signature is not that of this ref.
-    #[error("the signature of {name} ({sequence}) is not that of what it says: somebody changed it")]
+    #[error(
+        "the signature of {name} ({sequence}) is not that of what it says: somebody changed it"
+    )]
     Forged {
         /// Whose.
         name: String,

@@ -193,12 +193,7 @@ pub trait Store: Source {
     ///
     /// # Errors
     /// It is not there or shorter, or the medium failed.
-    fn read_pack_part(
-        &self,
-        id: &PackId,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, StoreError>;
+    fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError>;
     /// Removes an index segment whose rows stand in another one.
     ///
     /// # Errors

@@ -153,7 +153,11 @@ fn pack_of_which_little_is_needed_is_rewritten_and_shrinks() {
         assert!(stored(store) < 60_000, "{}", stored(store));
         assert_eq!(check(store).unwrap().findings, []);
         let again = collect(store);
-        assert_eq!((again.dead.count, again.rewritten.count), (0, 0), "{again:?}");
+        assert_eq!(
+            (again.dead.count, again.rewritten.count),
+            (0, 0),
+            "{again:?}"
+        );
         // What was left out is stored again when somebody needs it.
         kit::ingest(store, "a", &kit::files(1)).unwrap();
         assert_eq!(check(store).unwrap().findings, []);
@@ -212,7 +216,10 @@ fn damaged_pack_is_not_rewritten() {
         store.flip_bit(pack, 1, 0);
     }
     let report = collect(&store);
-    assert!(report.damaged.count > 0 && report.rewritten.count == 0, "{report:?}");
+    assert!(
+        report.damaged.count > 0 && report.rewritten.count == 0,
+        "{report:?}"
+    );
 }
 
 /// A share on which a collection has all kinds of work.
@@ -249,8 +256,16 @@ fn assert_whole_and_clean(store: &MemoryStore, what: &str) {
     }
     assert_eq!(check(store).unwrap().findings, [], "{what}");
     let report = collect(store);
-    let left = [report.dead, report.rewritten, report.manifests, report.waiting];
-    assert!(left.iter().all(|amount| amount.count == 0), "{what}: {report:?}");
+    let left = [
+        report.dead,
+        report.rewritten,
+        report.manifests,
+        report.waiting,
+    ];
+    assert!(
+        left.iter().all(|amount| amount.count == 0),
+        "{what}: {report:?}"
+    );
     assert!(store.list_seals().unwrap().is_empty(), "{what}");
     assert!(store.list_leases().unwrap().is_empty(), "{what}");
 }

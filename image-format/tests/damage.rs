@@ -53,7 +53,10 @@ fn every_byte_of_a_pack_is_looked_at_also_of_one_no_image_needs() {
             damaged.flip_bit(&pack, at, 1);
             let report = check(&damaged).unwrap();
             let file = format!("{pack}.pack");
-            let named = report.findings.iter().any(|finding| finding.file.ends_with(&file));
+            let named = report
+                .findings
+                .iter()
+                .any(|finding| finding.file.ends_with(&file));
             assert!(named, "byte {at}: {:?}", report.findings);
         }
     }
@@ -63,7 +66,12 @@ fn every_byte_of_a_pack_is_looked_at_also_of_one_no_image_needs() {
 fn lost_pack_is_one_finding_that_names_the_images() {
     let store = MemoryStore::new();
     kit::ingest(&store, "pc", &kit::files(1)).unwrap();
-    kit::ingest(&store, "other", &[("x".into(), vec![Some(kit::noise(5, 5000))])]).unwrap();
+    kit::ingest(
+        &store,
+        "other",
+        &[("x".into(), vec![Some(kit::noise(5, 5000))])],
+    )
+    .unwrap();
     for pack in store.list_packs().unwrap() {
         let damaged = store.restarted();
         damaged.lose_pack(&pack);
@@ -72,10 +80,15 @@ fn lost_pack_is_one_finding_that_names_the_images() {
             let of_pack: Vec<_> = report
                 .findings
                 .iter()
-                .filter(|finding| finding.file.ends_with(&file) || finding.found.contains(&pack.short()))
+                .filter(|finding| {
+                    finding.file.ends_with(&file) || finding.found.contains(&pack.short())
+                })
                 .collect();
             assert!(!of_pack.is_empty(), "{:?}", report.findings);
-            assert!(of_pack.iter().any(|finding| !finding.images.is_empty()), "{of_pack:?}");
+            assert!(
+                of_pack.iter().any(|finding| !finding.images.is_empty()),
+                "{of_pack:?}"
+            );
         }
     }
 }
@@ -87,7 +100,10 @@ fn packs_of_a_capture_that_did_not_end_are_unreached_and_harmless() {
     let orphan = PackBuilder::new().finish().unwrap();
     store.put_pack(&orphan.id, &orphan.bytes).unwrap();
     let report = check(&store).unwrap();
-    assert_eq!((report.findings.len(), &report.unreached_packs[..]), (0, &[orphan.id][..]));
+    assert_eq!(
+        (report.findings.len(), &report.unreached_packs[..]),
+        (0, &[orphan.id][..])
+    );
 }
 
 #[test]
@@ -183,19 +199,30 @@ fn blocks_that_changed_places_are_named() {
     let record = kit::ingest(&store, "pc", &kit::files(1)).unwrap();
     let share = Share::open(&store).unwrap();
     let jobs = share.jobs(&share.manifest(&record.image).unwrap()).unwrap();
-    let same_pack = jobs.windows(2).find(|pair| pair[0].place.pack == pair[1].place.pack);
+    let same_pack = jobs
+        .windows(2)
+        .find(|pair| pair[0].place.pack == pair[1].place.pack);
     let Some(pair) = same_pack else { return };
     let range = |place: &image_format::BlockPlace| {
         let start = usize::try_from(place.offset).unwrap();
         start..start + place.stored as usize
     };
     store.damage(&pair[0].place.pack, |bytes| {
-        let (a, b) = (bytes[range(&pair[0].place)].to_vec(), bytes[range(&pair[1].place)].to_vec());
-        bytes.splice(range(&pair[0].place).start..range(&pair[1].place).end, [b, a].concat());
+        let (a, b) = (
+            bytes[range(&pair[0].place)].to_vec(),
+            bytes[range(&pair[1].place)].to_vec(),
+        );
+        bytes.splice(
+            range(&pair[0].place).start..range(&pair[1].place).end,
+            [b, a].concat(),
+        );
         true
     });
     let report = check(&store).unwrap();
-    let named = report.findings.iter().filter(|finding| finding.offset.is_some());
+    let named = report
+        .findings
+        .iter()
+        .filter(|finding| finding.offset.is_some());
     assert!(named.count() >= 1, "{:?}", report.findings);
 }
 

@@ -34,7 +34,11 @@ fn holds_both(store: impl Store) {
                 let mut without = entry.clone();
                 without.content = Content::Empty;
                 assert_eq!(without, sample.entry);
-                assert!(contents(&share, &entry.content) == sample.logical(), "{}", entry.display_path());
+                assert!(
+                    contents(&share, &entry.content) == sample.logical(),
+                    "{}",
+                    entry.display_path()
+                );
             }
         }
     }
@@ -52,7 +56,9 @@ fn contents<S: Store>(share: &Share<S>, content: &Content) -> Vec<u8> {
                     Piece::Hole { length } => {
                         bytes.resize(bytes.len() + usize::try_from(*length).unwrap(), 0);
                     }
-                    Piece::Chunk { .. } => bytes.extend(share.chunk(&chunks.next().unwrap()).unwrap()),
+                    Piece::Chunk { .. } => {
+                        bytes.extend(share.chunk(&chunks.next().unwrap()).unwrap())
+                    }
                 }
             }
             bytes

@@ -59,7 +59,11 @@ fn clean(store: &MemoryStore) {
     collect(store);
     let report = collect(store);
     assert_eq!(check(store).unwrap().findings, []);
-    assert_eq!((report.dead.count, report.rewritten.count), (0, 0), "{report:?}");
+    assert_eq!(
+        (report.dead.count, report.rewritten.count),
+        (0, 0),
+        "{report:?}"
+    );
     assert_eq!(report.waiting.count, 0, "{report:?}");
     assert!(store.list_trash().unwrap().is_empty() && store.list_seals().unwrap().is_empty());
     let images = Share::open(store).unwrap();
@@ -164,7 +168,9 @@ fn capture_after_a_crash_meets_the_packs_that_one_left() {
         start.set_fault(Some(Fault::After(at)));
         drop(capture(&start));
         let start = start.restarted();
-        if Share::open(&start).unwrap().history("new").len() == 1 || start.list_packs().unwrap().len() < 2 {
+        if Share::open(&start).unwrap().history("new").len() == 1
+            || start.list_packs().unwrap().len() < 2
+        {
             continue;
         }
         start.advance(image_format::upkeep::leases::STALE);
@@ -194,7 +200,9 @@ fn two_collections_at_once_lose_nothing() {
         Ok(_) | Err(image_format::upkeep::gc::GcError::Changed) => {}
         Err(error) => panic!("{error}"),
     };
-    every_order(&start, &collecting, &collecting, 11, &|store| has(store, "keep"));
+    every_order(&start, &collecting, &collecting, 11, &|store| {
+        has(store, "keep")
+    });
 }
 
 #[test]

@@ -6,9 +6,7 @@ mod mim;
 use std::fs;
 
 use image_format::block::{self, FilterChoice, SealOptions};
-use image_format::file::{
-    ExportError, Kind, MimFile, Target, export, import_file, scan,
-};
+use image_format::file::{ExportError, Kind, MimFile, Target, export, import_file, scan};
 use image_format::ids::{ChunkId, ChunkRef, SegmentId};
 use image_format::index::Segment;
 use image_format::pack::PackBuilder;
@@ -131,24 +129,43 @@ fn blocks_travel_untouched_and_those_that_tell_of_others_come_first() {
     let (store, records) = two_versions();
     let bytes = piped(&store, &records[1..]);
     let share = Share::open(&store).unwrap();
-    let places: Vec<_> = share.index().segments().iter().flat_map(|segment| segment.jobs()).collect();
-    let blocks = payloads(&bytes).into_iter().filter(|(kind, _)| *kind == Kind::Block);
+    let places: Vec<_> = share
+        .index()
+        .segments()
+        .iter()
+        .flat_map(|segment| segment.jobs())
+        .collect();
+    let blocks = payloads(&bytes)
+        .into_iter()
+        .filter(|(kind, _)| *kind == Kind::Block);
     let mut seen = 0;
     for (_, stored) in blocks {
         let id = image_format::BlockId::of(&stored);
-        assert!(places.iter().any(|job| job.place.block == id), "compressed anew");
+        assert!(
+            places.iter().any(|job| job.place.block == id),
+            "compressed anew"
+        );
         seen += 1;
     }
     assert!(seen > 1);
     let root = share.root(&records[1].image).unwrap();
-    let (place, _) = share.index().find(&root.volumes[0].directory[0].id).unwrap();
-    let first = sections(&bytes).into_iter().find(|(_, section)| section.kind == Kind::Block);
+    let (place, _) = share
+        .index()
+        .find(&root.volumes[0].directory[0].id)
+        .unwrap();
+    let first = sections(&bytes)
+        .into_iter()
+        .find(|(_, section)| section.kind == Kind::Block);
     let tells = |hash| image_format::BlockId::new(hash) == place.block;
     let first_hash = first.unwrap().1.hash;
-    let leaf_first = share.leaves(&records[1].image, &root.volumes[0]).unwrap().iter().any(|leaf| {
-        let (place, _) = share.index().find(&leaf.chunk.id).unwrap();
-        place.block == image_format::BlockId::new(first_hash)
-    });
+    let leaf_first = share
+        .leaves(&records[1].image, &root.volumes[0])
+        .unwrap()
+        .iter()
+        .any(|leaf| {
+            let (place, _) = share.index().find(&leaf.chunk.id).unwrap();
+            place.block == image_format::BlockId::new(first_hash)
+        });
     assert!(tells(first_hash) || leaf_first);
 }
 
@@ -163,7 +180,12 @@ fn append_brings_only_what_is_new_and_the_same_again_changes_nothing() {
     assert_eq!((report.images.len(), report.already.len()), (1, 1));
     let two = fs::read(&path).unwrap();
     assert!(two.starts_with(&one));
-    assert!(two.len() - one.len() < one.len() / 4, "{} {}", one.len(), two.len());
+    assert!(
+        two.len() - one.len() < one.len() / 4,
+        "{} {}",
+        one.len(),
+        two.len()
+    );
 
     let opened = MimFile::open(&path).unwrap();
     holds(&opened, "pc", 1, 1);
@@ -196,7 +218,10 @@ fn append_that_stopped_anywhere_leaves_the_images_before_it_and_can_be_done_agai
         assert!(report.warning.is_some());
         holds(&into, "pc", 1, 1);
         into = MemoryStore::new();
-        assert!(take(&two[..length], &into).is_err(), "a pipe that is cut says so");
+        assert!(
+            take(&two[..length], &into).is_err(),
+            "a pipe that is cut says so"
+        );
         assert_eq!(into.list_refs().unwrap(), []);
     }
     let report = send(&store, &records, Target::Append(&path));
@@ -219,7 +244,10 @@ fn stream_cut_near_any_section_commits_nothing_and_the_next_try_goes_on() {
     let bytes = piped(&store, &records);
     for length in around_sections(&bytes, 0) {
         let error = refused(&bytes[..length]);
-        assert!(error.contains("cut off") || error.contains("ends after"), "{length}: {error}");
+        assert!(
+            error.contains("cut off") || error.contains("ends after"),
+            "{length}: {error}"
+        );
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pc.mim");
@@ -259,7 +287,10 @@ fn swapped_missing_and_repeated_sections_are_noticed() {
         .map(|(at, section)| at..at + usize::try_from(section.total()).unwrap())
         .collect();
     let join = |ranges: &[std::ops::Range<usize>]| -> Vec<u8> {
-        ranges.iter().flat_map(|range| bytes[range.clone()].to_vec()).collect()
+        ranges
+            .iter()
+            .flat_map(|range| bytes[range.clone()].to_vec())
+            .collect()
     };
     for at in 1..ranges.len() {
         ranges.swap(at - 1, at);
@@ -280,7 +311,10 @@ fn file_that_lies_with_right_hashes_is_refused() {
     let bytes = piped(&store, &records[..1]);
     let all = payloads(&bytes);
     assert!(rebuilt(&all) == bytes);
-    let first = all.iter().position(|(kind, _)| *kind == Kind::Chunks).unwrap();
+    let first = all
+        .iter()
+        .position(|(kind, _)| *kind == Kind::Chunks)
+        .unwrap();
 
     let mut lost = all.clone();
     lost.drain(first..first + 2);
@@ -291,12 +325,18 @@ fn file_that_lies_with_right_hashes_is_refused() {
     assert!(refused(&rebuilt(&renamed)).contains("has other bytes than its id says"));
 
     let mut other = all.clone();
-    let block = other.iter().rposition(|(kind, _)| *kind == Kind::Block).unwrap();
+    let block = other
+        .iter()
+        .rposition(|(kind, _)| *kind == Kind::Block)
+        .unwrap();
     other[first + 1] = all[block].clone();
     assert!(refused(&rebuilt(&other)).contains("another block than the chunk list"));
 
     let mut elsewhere = all.clone();
-    let images = elsewhere.iter().position(|(kind, _)| *kind == Kind::Images).unwrap();
+    let images = elsewhere
+        .iter()
+        .position(|(kind, _)| *kind == Kind::Images)
+        .unwrap();
     elsewhere[images].1[40] ^= 1;
     refused(&rebuilt(&elsewhere));
 
@@ -327,7 +367,10 @@ fn wide() -> (MemoryStore, Vec<image_format::ImageRecord>) {
     let (store, mut records) = two_versions();
     let mut files = kit::files(2);
     for seed in 200..204 {
-        files.push((format!("z{seed}.bin"), vec![Some(kit::noise(seed, 3 << 20))]));
+        files.push((
+            format!("z{seed}.bin"),
+            vec![Some(kit::noise(seed, 3 << 20))],
+        ));
     }
     records.push(kit::ingest(&store, "wide", &files).unwrap());
     (store, records)
@@ -382,7 +425,10 @@ fn missing_swapped_foreign_and_short_parts_are_named() {
         fs::rename(path(part), &aside).unwrap();
         let error = open();
         let named = if part == report.parts { part - 1 } else { part };
-        assert!(error.contains(&format!(".{named:03}")) || part == 1, "{part}: {error}");
+        assert!(
+            error.contains(&format!(".{named:03}")) || part == 1,
+            "{part}: {error}"
+        );
         fs::rename(&aside, path(part)).unwrap();
     }
 
@@ -438,7 +484,13 @@ fn image_of_another_share_under_a_name_the_file_holds_is_refused() {
     let error = export(&share, &[record], Target::Append(&path), ID, &mut |_| ()).unwrap_err();
     assert!(matches!(error, ExportError::Taken { .. }), "{error}");
     assert!(fs::read(&path).unwrap() == before);
-    let taken = export(&share, &share.images(), Target::File(&path), ID, &mut |_| ());
+    let taken = export(
+        &share,
+        &share.images(),
+        Target::File(&path),
+        ID,
+        &mut |_| (),
+    );
     assert!(taken.is_err(), "a file that is there is not replaced");
     assert!(fs::read(&path).unwrap() == before);
 }
@@ -453,7 +505,10 @@ fn damaged_share_exports_nothing_and_leaves_no_file() {
     let share = Share::open(&store).unwrap();
     export(&share, &records, Target::File(&path), ID, &mut |_| ()).unwrap_err();
     assert!(!path.exists());
-    let base = Target::Split { base: &path, size: 1 << 30 };
+    let base = Target::Split {
+        base: &path,
+        size: 1 << 30,
+    };
     export(&share, &records, base, ID, &mut |_| ()).unwrap_err();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

@@ -264,7 +264,10 @@ fn unknown_features_are_passed_over_forbid_writing_or_forbid_everything() {
     let path = dir.path().join("format.json");
     let text = fs::read_to_string(&path).unwrap();
     let feature = |list: &str| {
-        let (from, to) = (format!("\"{list}\": []"), format!("\"{list}\": [\"delta\"]"));
+        let (from, to) = (
+            format!("\"{list}\": []"),
+            format!("\"{list}\": [\"delta\"]"),
+        );
         fs::write(&path, text.replace(&from, &to)).unwrap();
         DirStore::open(dir.path())
     };
@@ -279,7 +282,10 @@ fn unknown_features_are_passed_over_forbid_writing_or_forbid_everything() {
         name: "pc".into(),
         sequence: 1,
     };
-    assert!(matches!(store.delete_ref(&at), Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(
+        store.delete_ref(&at),
+        Err(StoreError::ReadOnly { .. })
+    ));
     let error = feature("incompatible").unwrap_err().to_string();
     assert!(error.contains("delta"), "{error}");
 }
@@ -294,16 +300,26 @@ fn deleted_sequence_is_never_given_again_and_readers_do_not_mind() {
         let newest = names::chosen(&share, "pc@3", false).unwrap();
         names::delete(store, &newest).unwrap();
         share.refresh().unwrap();
-        let left: Vec<u64> = share.history("pc").iter().map(|record| record.sequence).collect();
+        let left: Vec<u64> = share
+            .history("pc")
+            .iter()
+            .map(|record| record.sequence)
+            .collect();
         assert_eq!(left, [1, 2]);
-        assert_eq!(kit::ingest(store, "pc", &kit::files(4)).unwrap().sequence, 4);
+        assert_eq!(
+            kit::ingest(store, "pc", &kit::files(4)).unwrap().sequence,
+            4
+        );
         share.refresh().unwrap();
         assert!(names::chosen(&share, "pc", false).is_err());
         assert!(names::chosen(&share, "pc@3", false).is_err());
         names::delete(store, &names::chosen(&share, "pc", true).unwrap()).unwrap();
         share.refresh().unwrap();
         assert!(share.images().is_empty());
-        assert_eq!(kit::ingest(store, "pc", &kit::files(1)).unwrap().sequence, 5);
+        assert_eq!(
+            kit::ingest(store, "pc", &kit::files(1)).unwrap().sequence,
+            5
+        );
         assert_eq!(store.list_deleted_refs().unwrap().len(), 1);
         store.tidy_refs().unwrap();
         assert!(store.list_deleted_refs().unwrap().is_empty());

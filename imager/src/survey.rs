@@ -296,10 +296,13 @@ mod tests {
         let file = |path: &str, bytes: &[u8]| {
             Found::new(Entry::new(path, Kind::File), Data::Bytes(bytes.to_vec()))
         };
-        let link = Found::new(Entry::new(
+        let link = Found::new(
+            Entry::new(
                 "etc/os-release",
                 Kind::Symlink(b"../usr/lib/os-release".to_vec()),
-            ), Data::None);
+            ),
+            Data::None,
+        );
         let entries = [
             link,
             file("usr/bin/bash", &header),

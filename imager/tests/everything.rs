@@ -78,7 +78,9 @@ fn fill(at: &Path) {
     drop(UnixListener::bind(path("socket")).unwrap());
     let sparse = fs::File::create(path("sparse")).unwrap();
     for piece in 0..300_u64 {
-        sparse.write_all_at(&noise(5000, piece), piece * 70_000).unwrap();
+        sparse
+            .write_all_at(&noise(5000, piece), piece * 70_000)
+            .unwrap();
     }
     sparse.set_len(300 << 20).unwrap();
     fs::create_dir(path("many")).unwrap();
@@ -93,15 +95,28 @@ fn fill(at: &Path) {
     set(&path("file"), "user.empty", b"");
     set(&path("file"), "system.posix_acl_access", &access_list());
     set(&path("deep"), "system.posix_acl_default", &access_list());
-    set(&path("deep"), "security.selinux", b"system_u:object_r:etc_t:s0\0");
+    set(
+        &path("deep"),
+        "security.selinux",
+        b"system_u:object_r:etc_t:s0\0",
+    );
     set(&path("fast"), "trusted.of_a_link", b"yes");
     // Version 2 of `struct vfs_cap_data`: cap_net_raw, effective.
     let mut capability = 0x0200_0001_u32.to_le_bytes().to_vec();
     for word in [1_u32 << 13, 0, 0, 0] {
         capability.extend(word.to_le_bytes());
     }
-    set(&path("deep/er/still/large"), "security.capability", &capability);
-    for (name, flags) in [("immutable", "+i"), ("append", "+a"), ("nodump", "+dA"), ("sync", "+S")] {
+    set(
+        &path("deep/er/still/large"),
+        "security.capability",
+        &capability,
+    );
+    for (name, flags) in [
+        ("immutable", "+i"),
+        ("append", "+a"),
+        ("nodump", "+dA"),
+        ("sync", "+S"),
+    ] {
         fs::write(path(name), name).unwrap();
         times(&path(name), 1_700_000_000, 123_456_789);
         run("chattr", &[flags, text(&path(name))]);
@@ -124,10 +139,17 @@ fn seen(at: &Path) -> BTreeMap<Vec<u8>, String> {
     let (mut all, mut first) = (BTreeMap::new(), BTreeMap::new());
     let mut pending = vec![at.to_owned()];
     while let Some(path) = pending.pop() {
-        let name = path.strip_prefix(at).unwrap().as_os_str().as_bytes().to_vec();
+        let name = path
+            .strip_prefix(at)
+            .unwrap()
+            .as_os_str()
+            .as_bytes()
+            .to_vec();
         let facts = fs::symlink_metadata(&path).unwrap();
         if facts.is_dir() {
-            let names = fs::read_dir(&path).unwrap().map(|name| name.unwrap().path());
+            let names = fs::read_dir(&path)
+                .unwrap()
+                .map(|name| name.unwrap().path());
             pending.extend(names);
         }
         all.insert(name, path);
@@ -152,9 +174,10 @@ fn seen(at: &Path) -> BTreeMap<Vec<u8>, String> {
             facts.mtime_nsec(),
             statx.stx_btime.tv_sec,
             statx.stx_btime.tv_nsec,
-            statx.stx_attributes & (rustix::fs::StatxAttributes::IMMUTABLE
-                | rustix::fs::StatxAttributes::APPEND
-                | rustix::fs::StatxAttributes::NODUMP),
+            statx.stx_attributes
+                & (rustix::fs::StatxAttributes::IMMUTABLE
+                    | rustix::fs::StatxAttributes::APPEND
+                    | rustix::fs::StatxAttributes::NODUMP),
             facts.rdev(),
             facts.nlink(),
             xattrs(&path),
@@ -173,7 +196,9 @@ fn contents(path: &Path) -> String {
 fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut names = vec![0; 4096];
     let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap();
-    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    let names = names[..length]
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty());
     let mut all: Vec<_> = names
         .map(|name| {
             let mut value = vec![0; 64 << 10];
@@ -188,7 +213,10 @@ fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
 
 /// Mounts, looks, unmounts; `None` without the right to.
 fn mounted<T>(options: &str, image: &Path, at: &Path, work: impl FnOnce(&Path) -> T) -> Option<T> {
-    let mount = std::process::Command::new("mount").args(["-o", options]).args([image, at]).output();
+    let mount = std::process::Command::new("mount")
+        .args(["-o", options])
+        .args([image, at])
+        .output();
     if !mount.is_ok_and(|output| output.status.success()) {
         println!("not run: mounting a loop device needs root");
         return None;
@@ -203,7 +231,9 @@ fn flags(image: &Path, at: &Path) -> Option<String> {
         let names = ["immutable", "append", "nodump", "sync", "deep/er", "file"];
         let paths = names.map(|name| at.join(name));
         let listed = paths.iter().map(|path| run("lsattr", &["-d", text(path)]));
-        listed.map(|line| line.split(' ').next().unwrap().replace(['e', 'I'], "-")).collect()
+        listed
+            .map(|line| line.split(' ').next().unwrap().replace(['e', 'I'], "-"))
+            .collect()
     })
 }
 
@@ -212,8 +242,14 @@ fn everything_the_kernel_makes_is_there_again() {
     let folder = tempfile::tempdir().unwrap();
     let (source, at) = (folder.path().join("source.img"), folder.path().join("mnt"));
     fs::create_dir(&at).unwrap();
-    fs::File::create(&source).unwrap().set_len(200 * MIB).unwrap();
-    run("mke2fs", &["-q", "-t", "ext4", "-L", "all", "-I", "256", text(&source)]);
+    fs::File::create(&source)
+        .unwrap()
+        .set_len(200 * MIB)
+        .unwrap();
+    run(
+        "mke2fs",
+        &["-q", "-t", "ext4", "-L", "all", "-I", "256", text(&source)],
+    );
     let Some(before) = mounted("loop", &source, &at, |at| {
         fill(at);
         seen(at)

@@ -107,7 +107,10 @@ fn volume_made_by_a_program_vouches_for_nothing() {
     fs::write(tree.join("file"), noise(50_000, 1)).unwrap();
     fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
     let arguments = ["-q", "-t", "ext4", "-d", tree.to_str().unwrap()];
-    run("mke2fs", &[&arguments[..], &[image.to_str().unwrap()]].concat());
+    run(
+        "mke2fs",
+        &[&arguments[..], &[image.to_str().unwrap()]].concat(),
+    );
     let store = MemoryStore::new();
     let (first, _, _) = take(&image, &store, None);
     let (again, progress, _) = take(&image, &store, Some(&first));

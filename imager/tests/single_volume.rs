@@ -31,9 +31,14 @@ fn each_volume_of_a_disk_goes_alone_onto_smaller_and_larger_partitions() {
         (4, [1, 4, 9]),
     ] {
         let alone = single(&manifest, number).unwrap();
-        for (size, sector_size) in sizes.into_iter().flat_map(|size| [(size, 512), (size, 4096)]) {
+        for (size, sector_size) in sizes
+            .into_iter()
+            .flat_map(|size| [(size, 512), (size, 4096)])
+        {
             let target = MemoryDisk::new(size * MIB, sector_size);
-            target.write_at(100_000, &reference::noise(300_000, 77)).unwrap();
+            target
+                .write_at(100_000, &reference::noise(300_000, 77))
+                .unwrap();
             let plan = planned(&record, &alone, &target, &Wishes::default());
             applied(&target, &plan, &jobs, &store);
             fsck(&target, &plan.layout);
@@ -46,7 +51,10 @@ fn each_volume_of_a_disk_goes_alone_onto_smaller_and_larger_partitions() {
             }
         }
     }
-    assert!(matches!(single(&manifest, 9), Err(Refusal::NoSuchVolume { .. })));
+    assert!(matches!(
+        single(&manifest, 9),
+        Err(Refusal::NoSuchVolume { .. })
+    ));
 }
 
 #[test]
@@ -88,7 +96,10 @@ fn disk_that_differs_is_told_by_name() {
     other.disk.partitions[0].guid = [7; 16];
     let differences = verify_image(&target, &other, &|_| ()).unwrap_err();
     let id = |what: &What| matches!(what, What::Property { name, .. } if *name == "partition id");
-    assert!(differences.iter().any(|difference| id(&difference.what)), "{differences:?}");
+    assert!(
+        differences.iter().any(|difference| id(&difference.what)),
+        "{differences:?}"
+    );
     let blank = MemoryDisk::new(140 * MIB, 512);
     let differences = verify_image(&blank, &manifest, &|_| ()).unwrap_err();
     assert!(differences[0].to_string().contains("no partition table"));
@@ -102,7 +113,11 @@ fn with_logical() -> MemoryDisk {
     );
     let disk = MemoryDisk::new(100 * MIB, 512);
     let logical = 0x0f << 8 | 2 << 16;
-    let places = [(1, 0x83, 1, 2, 4), (5, 0x83, 5, 60, logical), (6, 0x82, 66, 4, logical)];
+    let places = [
+        (1, 0x83, 1, 2, 4),
+        (5, 0x83, 5, 60, logical),
+        (6, 0x82, 66, 4, logical),
+    ];
     let partitions = places.map(|(number, kind, start, size, attributes)| {
         let mut type_guid = [0; 16];
         type_guid[0] = kind;
@@ -120,7 +135,9 @@ fn with_logical() -> MemoryDisk {
     let layout = image_format::layout::DiskLayout {
         sector_size: 512,
         size: disk.size(),
-        scheme: Scheme::Mbr { signature: 0x1234_abcd },
+        scheme: Scheme::Mbr {
+            signature: 0x1234_abcd,
+        },
         boot_code: reference::noise(440, 9),
         partitions: partitions.to_vec(),
     };
@@ -132,9 +149,13 @@ fn with_logical() -> MemoryDisk {
     disk.write_at(5 * MIB, &root.to_bytes().unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let swap = folder.path().join("swap");
-    std::fs::File::create(&swap).unwrap().set_len(4 * MIB).unwrap();
+    std::fs::File::create(&swap)
+        .unwrap()
+        .set_len(4 * MIB)
+        .unwrap();
     run("mkswap", &["-q", swap.to_str().unwrap()]);
-    disk.write_at(66 * MIB, &std::fs::read(swap).unwrap()).unwrap();
+    disk.write_at(66 * MIB, &std::fs::read(swap).unwrap())
+        .unwrap();
     disk
 }
 
@@ -158,7 +179,11 @@ fn disk_with_logical_partitions_survives_other_sizes() {
         assert_eq!(found.disk.scheme, manifest.disk.scheme);
         let words = |at: usize| {
             let partition = &found.disk.partitions[at];
-            (partition.number, partition.type_guid[0], partition.attributes)
+            (
+                partition.number,
+                partition.type_guid[0],
+                partition.attributes,
+            )
         };
         assert_eq!(words(0), (1, 0x83, 4));
         assert_eq!((words(1).0, words(2).0, words(2).1), (5, 6, 0x82));
@@ -168,7 +193,9 @@ fn disk_with_logical_partitions_survives_other_sizes() {
 /// mkntfs and friends, where the machine has them.
 fn has(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    let found = path.split(':').any(|folder| std::path::Path::new(folder).join(program).exists());
+    let found = path
+        .split(':')
+        .any(|folder| std::path::Path::new(folder).join(program).exists());
     if !found {
         println!("not run: {program} is not here");
     }
@@ -188,8 +215,15 @@ fn ntfs_is_captured_without_its_free_clusters() {
          mkntfs -q -F -Q -L DATA {at}/ntfs.img && head -c 3000000 /dev/urandom > {at}/file && \
          ntfscp -q {at}/ntfs.img {at}/file report.bin"
     );
-    let ran = std::process::Command::new("sh").args(["-c", &shell]).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
     let source = FileDisk::open(&folder.path().join("ntfs.img"), 512).unwrap();
     let store = MemoryStore::new();
     let record = captured(&source, &store, "ntfs");
@@ -214,6 +248,13 @@ fn ntfs_is_captured_without_its_free_clusters() {
         "export PATH=$PATH:/usr/sbin:/sbin; ntfscat {at}/copy.img report.bin | cmp - {at}/file && \
          ntfsfix -n {at}/copy.img"
     );
-    let ran = std::process::Command::new("sh").args(["-c", &shell]).output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }

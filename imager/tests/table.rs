@@ -288,7 +288,8 @@ fn put_entry(disk: &dyn Disk, record: u64, index: u64, head: [u8; 2], place: [u3
     let mut bytes = vec![status, 0xfe, 0xff, 0xff, kind, 0xfe, 0xff, 0xff];
     bytes.extend(place[0].to_le_bytes());
     bytes.extend(place[1].to_le_bytes());
-    disk.write_at(record * 512 + 446 + index * 16, &bytes).unwrap();
+    disk.write_at(record * 512 + 446 + index * 16, &bytes)
+        .unwrap();
     disk.write_at(record * 512 + 510, &[0x55, 0xaa]).unwrap();
 }
 
@@ -372,7 +373,9 @@ fn chains_that_come_back_or_lead_nowhere_are_refused() {
     let second = 446 + 16 + 8;
     for next in [0_u32, 0x7fff_ffff, 1] {
         let wrong = disk.clone();
-        wrong.write_at(records[1] + second, &next.to_le_bytes()).unwrap();
+        wrong
+            .write_at(records[1] + second, &next.to_le_bytes())
+            .unwrap();
         assert!(table::read(&wrong).is_err(), "{next}");
     }
     let empty = disk.clone();

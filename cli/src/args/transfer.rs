@@ -51,7 +51,9 @@ fn part_size(text: &str) -> Result<u64, String> {
         "G" | "g" => 1 << 30,
         other => return Err(format!("{other:?} is no unit: expected K, M or G")),
     };
-    let number: u64 = digits.parse().map_err(|error| format!("{digits:?}: {error}"))?;
+    let number: u64 = digits
+        .parse()
+        .map_err(|error| format!("{digits:?}: {error}"))?;
     let size = number.checked_mul(unit).ok_or("too large")?;
     match size {
         LEAST_PART..=MOST_PART => Ok(size),

@@ -333,7 +333,9 @@ fn reread(found: Option<&TargetDisk>) {
     if let Ok(Err(error)) = reread
         && error.kind() != std::io::ErrorKind::InvalidInput
     {
-        eprintln!("note: the kernel did not read the new partition table ({error}); partprobe does");
+        eprintln!(
+            "note: the kernel did not read the new partition table ({error}); partprobe does"
+        );
     }
 }
 
@@ -344,7 +346,9 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
     let Some(found) = TargetDisk::find(&args.target).with_context(looking)? else {
         bail!("{} does not exist", args.target.display());
     };
-    let disk = found.open(args.sector_size.unwrap_or(SECTOR)).with_context(looking)?;
+    let disk = found
+        .open(args.sector_size.unwrap_or(SECTOR))
+        .with_context(looking)?;
     let shown = progress::Counted::new(json, bytes_to_verify(&image.manifest));
     let result = verify_image(disk.as_ref(), &image.manifest, &|count| shown.add(count));
     shown.finish();

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use image_format::{ImageId, Share, Store};
 use image_format::ingest::IngestOptions;
+use image_format::{ImageId, Share, Store};
 use imager::capture::{CaptureOptions, capture};
 use imager::disk::Disk;
 use imager::disk::file::FileDisk;
@@ -67,7 +67,9 @@ fn parent(args: &CaptureArgs, store: &dyn Store) -> Result<Option<ImageId>> {
         return Ok(Some(found.image));
     }
     let newest = share.history(&args.name).last();
-    Ok(newest.filter(|_| !args.tree.paranoid).map(|record| record.image))
+    Ok(newest
+        .filter(|_| !args.tree.paranoid)
+        .map(|record| record.image))
 }
 
 fn open(args: &CaptureArgs) -> Result<Box<dyn Disk>> {

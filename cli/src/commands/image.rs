@@ -13,8 +13,8 @@ use image_format::{ImageRecord, Share, Store};
 use imager::look::Tree;
 
 use super::transfer;
-use crate::location;
 use crate::args::{ImageArg, ImageCommand, PartitionArg};
+use crate::location;
 
 /// Runs `mimeo image ...`.
 pub(crate) fn run(command: ImageCommand, json: bool) -> Result<()> {
@@ -32,7 +32,10 @@ pub(crate) fn run(command: ImageCommand, json: bool) -> Result<()> {
 }
 
 /// The share, the image and one of its trees.
-fn tree(image: &ImageArg, partition: PartitionArg) -> Result<(Share<Box<dyn Store>>, ImageRecord, Tree)> {
+fn tree(
+    image: &ImageArg,
+    partition: PartitionArg,
+) -> Result<(Share<Box<dyn Store>>, ImageRecord, Tree)> {
     let share = location::open(&image.share.dir)?;
     let record = share.find(&image.image)?;
     let tree = Tree::choose(&share, record.image, partition.number)

@@ -102,7 +102,9 @@ pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
     let mut line = ProgressLine::new(json);
     let mut progress = |at: file::ImportProgress| {
         line.update(|| {
-            let of = at.total.map_or_else(String::new, |total| format!(" of {}", bytes(total)));
+            let of = at
+                .total
+                .map_or_else(String::new, |total| format!(" of {}", bytes(total)));
             format!("{}{of} read, {} new", bytes(at.done), bytes(at.new))
         });
     };

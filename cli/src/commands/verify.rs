@@ -5,8 +5,8 @@ use imager::tree::Losses;
 use imager::tree::verify::{Question, TreeDifference, verify};
 
 use super::apply::volume::Chosen;
-use super::apply_disk;
 use super::apply::{ProgressShown, is_directory, keep, make};
+use super::apply_disk;
 use crate::args::VerifyArgs;
 use crate::exit::DoesNotHold;
 use crate::output::{self, bytes};

@@ -80,9 +80,8 @@ impl BlockHead {
     /// # Errors
     /// More chunks than can be counted.
     pub fn encode(&self) -> Result<Vec<u8>, PayloadError> {
-        let count = |rows: usize| {
-            u32::try_from(rows).map_err(|_| PayloadError::Reason("too many chunks"))
-        };
+        let count =
+            |rows: usize| u32::try_from(rows).map_err(|_| PayloadError::Reason("too many chunks"));
         let (chunks, bases) = (count(self.chunks.len())?, count(self.bases.len())?);
         let mut bytes = Vec::with_capacity(48 + self.chunks.len().saturating_mul(ROW));
         bytes.extend(self.block.as_bytes());

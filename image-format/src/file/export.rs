@@ -139,10 +139,13 @@ fn append<S: Store>(
         let path = path.to_owned();
         return Err(ExportError::Split { path });
     }
-    opened.features.check_append().map_err(|source| ExportError::Features {
-        path: path.to_owned(),
-        source,
-    })?;
+    opened
+        .features
+        .check_append()
+        .map_err(|source| ExportError::Features {
+            path: path.to_owned(),
+            source,
+        })?;
     let already = take_known(&mut rows, &opened, path)?;
     if rows.is_empty() {
         return Ok(ExportReport {
@@ -173,7 +176,11 @@ fn append<S: Store>(
 /// Two appends at once would write over each other.
 fn lock(path: &Path) -> Result<File, ExportError> {
     let failed = |source| FileError::io("opening", path, source);
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(ExportError::Locked {

@@ -17,7 +17,9 @@ pub(super) fn open<S: Source + ?Sized>(
     job: &BlockJob,
     stored: &[u8],
 ) -> Result<OpenBlock, BlockError> {
-    block::open_with(&job.place, stored, &mut |base| base_bytes(index, source, base))
+    block::open_with(&job.place, stored, &mut |base| {
+        base_bytes(index, source, base)
+    })
 }
 
 /// A base from a block that stands alone, or from one that leans on such blocks.

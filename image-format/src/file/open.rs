@@ -128,7 +128,11 @@ impl MimFile {
         let rows = images::decode(&bytes).map_err(|source| FileError::Payload { place, source })?;
         let twice = |row: &ImageRow| self.images.iter().any(|known| known.at() == row.at());
         if rows.iter().any(twice) {
-            return Err(payload(&section, footer.images_at, "an image stands in two generations"));
+            return Err(payload(
+                &section,
+                footer.images_at,
+                "an image stands in two generations",
+            ));
         }
         self.images.extend(rows);
         Ok(())
@@ -138,7 +142,8 @@ impl MimFile {
         let mut at = footer.table_at;
         while at != 0 {
             let section = section_at(&self.pieces, at, self.file, Kind::Table)?;
-            self.tables.push((SegmentId::new(section.hash), at, section));
+            self.tables
+                .push((SegmentId::new(section.hash), at, section));
             if section.link == 0 {
                 break;
             }
@@ -165,7 +170,11 @@ fn earlier(link: u64, at: u64, section: &Section) -> Result<u64, FileError> {
     if link < at {
         Ok(link)
     } else {
-        Err(payload(section, at, "it points forward where it should point back"))
+        Err(payload(
+            section,
+            at,
+            "it points forward where it should point back",
+        ))
     }
 }
 
@@ -245,7 +254,9 @@ pub(super) fn read_payload(
         at: pieces.length(),
         number: section.number,
     })?;
-    section.check(&bytes).map_err(|source| FileError::Section { place, source })?;
+    section
+        .check(&bytes)
+        .map_err(|source| FileError::Section { place, source })?;
     Ok(bytes)
 }
 

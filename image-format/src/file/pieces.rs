@@ -21,7 +21,9 @@ pub(super) fn part_path(base: &Path, part: u32) -> PathBuf {
 
 /// The numbers of the parts of `base` that are there, ascending.
 pub(super) fn listed(base: &Path) -> Result<Vec<u32>, FileError> {
-    let parent = base.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = base
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let failed = |source| FileError::io("listing", parent, source);
     let mut numbers = Vec::new();
@@ -66,7 +68,9 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Finds the file, or all parts when `path` names a split file or one of its parts.
     pub(super) fn find(path: &Path) -> Result<Self, FileError> {
-        let number = path.extension().and_then(|text| part_number(text.to_str()?));
+        let number = path
+            .extension()
+            .and_then(|text| part_number(text.to_str()?));
         if number.is_some() {
             let base = path.with_extension("");
             return Self::parts(&base);
@@ -109,10 +113,13 @@ impl Pieces {
                 return Err(FileError::Part { path, reason });
             }
             let (section, head) = read_head(&path)?;
-            let start = pieces.last().map_or(0, |before| before.start + before.length);
+            let start = pieces
+                .last()
+                .map_or(0, |before| before.start + before.length);
             check_head(&path, part, start, &section, &head, first.as_ref())?;
             first.get_or_insert(section);
-            let length = fs::metadata(&path).map_err(|source| FileError::io("opening", &path, source))?;
+            let length =
+                fs::metadata(&path).map_err(|source| FileError::io("opening", &path, source))?;
             pieces.push(Piece {
                 path,
                 start,
@@ -133,7 +140,9 @@ impl Pieces {
 
     /// Bytes of the whole, heads of parts not counted.
     pub(super) fn length(&self) -> u64 {
-        self.pieces.last().map_or(0, |last| last.start.saturating_add(last.length))
+        self.pieces
+            .last()
+            .map_or(0, |last| last.start.saturating_add(last.length))
     }
 
     /// The file that would come next, for messages about a missing part.
@@ -143,12 +152,15 @@ impl Pieces {
 
     /// Fills `buffer` from `at` on as far as one file goes; 0 at the end of all.
     pub(super) fn read_some(&self, at: u64, buffer: &mut [u8]) -> Result<usize, FileError> {
-        let holds = |piece: &&Piece| (piece.start..piece.start.saturating_add(piece.length)).contains(&at);
+        let holds =
+            |piece: &&Piece| (piece.start..piece.start.saturating_add(piece.length)).contains(&at);
         let Some(piece) = self.pieces.iter().find(holds) else {
             return Ok(0);
         };
         let left = piece.start.saturating_add(piece.length) - at;
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let wanted = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let buffer = buffer.get_mut(..wanted).unwrap_or_default();
         let mut read = || {
             let mut file = File::open(&piece.path)?;
@@ -186,13 +198,20 @@ impl Pieces {
             Err(FileError::Part { path, reason })
         };
         if rows.len() + 1 != self.pieces.len() {
-            let reason = format!("its table tells of {} parts before it, found {}", rows.len(), self.pieces.len() - 1);
+            let reason = format!(
+                "its table tells of {} parts before it, found {}",
+                rows.len(),
+                self.pieces.len() - 1
+            );
             return refuse(self.last_path(), reason);
         }
         for (piece, row) in self.pieces.iter().zip(rows) {
             let found = piece.length.saturating_add(piece.head);
             if found != row.length {
-                let reason = format!("expected {} bytes, found {found}: copy it again", row.length);
+                let reason = format!(
+                    "expected {} bytes, found {found}: copy it again",
+                    row.length
+                );
                 return refuse(&piece.path, reason);
             }
         }
@@ -217,7 +236,9 @@ fn read_head(path: &Path) -> Result<(Section, PartHead), FileError> {
         let path = path.to_owned();
         return Err(FileError::Part { path, reason });
     }
-    section.check(payload).map_err(|source| FileError::Section { place, source })?;
+    section
+        .check(payload)
+        .map_err(|source| FileError::Section { place, source })?;
     let head = PartHead::decode(payload).map_err(|source| FileError::Payload { place, source })?;
     Ok((section, head))
 }
@@ -231,7 +252,10 @@ fn check_head(
     first: Option<&Section>,
 ) -> Result<(), FileError> {
     let reason = if head.part != part {
-        format!("expected part {part}, found part {}: names were swapped", head.part)
+        format!(
+            "expected part {part}, found part {}: names were swapped",
+            head.part
+        )
     } else if first.is_some_and(|first| first.file != section.file) {
         format!("it belongs to another file ({})", section.file)
     } else if head.offset != start {
@@ -247,7 +271,11 @@ fn check_head(
 }
 
 /// Reads one section header; `None` where the bytes end.
-pub(super) fn header_at(pieces: &Pieces, at: u64, number: u64) -> Result<Option<Section>, FileError> {
+pub(super) fn header_at(
+    pieces: &Pieces,
+    at: u64,
+    number: u64,
+) -> Result<Option<Section>, FileError> {
     let Some(bytes) = pieces.read(at, HEADER_LENGTH)? else {
         return Ok(None);
     };

@@ -56,7 +56,10 @@ pub fn scan(path: &Path) -> Result<ScanReport, FileError> {
                 }
                 report.whole += 1;
                 report.footers += u64::from(section.kind == Kind::Footer);
-                (at, number) = (at.saturating_add(section.total()), section.number.saturating_add(1));
+                (at, number) = (
+                    at.saturating_add(section.total()),
+                    section.number.saturating_add(1),
+                );
             }
             Err((what, framed)) => {
                 let next = match framed {
@@ -68,7 +71,9 @@ pub fn scan(path: &Path) -> Result<ScanReport, FileError> {
                     length: next - at,
                     what: what.clone(),
                 });
-                number = framed.map_or(number, |section| section.number).saturating_add(1);
+                number = framed
+                    .map_or(number, |section| section.number)
+                    .saturating_add(1);
                 at = next;
             }
         }

@@ -227,7 +227,9 @@ impl SplitSink {
             link: 0,
             hash: *blake3::hash(&head).as_bytes(),
         };
-        let written = part.write(&section.encode()).and_then(|()| part.write(&head));
+        let written = part
+            .write(&section.encode())
+            .and_then(|()| part.write(&head));
         self.part = Some(part);
         written
     }
@@ -273,7 +275,9 @@ impl Sink for SplitSink {
 }
 
 fn sync_parent(path: &Path) -> Result<(), FileError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let synced = File::open(parent).and_then(|dir| dir.sync_all());
     synced.map_err(|source| FileError::io("syncing", parent, source))

@@ -35,7 +35,9 @@ fn is_single_file(path: &Path) -> bool {
 /// heads of parts not counted.
 pub(super) fn pack_id(file: &FileId) -> PackId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(b"mimeo single file as a pack 1\0").update(&file.0);
+    hasher
+        .update(b"mimeo single file as a pack 1\0")
+        .update(&file.0);
     PackId::from(hasher.finalize())
 }
 

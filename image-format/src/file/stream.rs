@@ -57,7 +57,9 @@ impl Input for PiecesInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FileError> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
-        let read = self.pieces.read_some(self.at, buffer.get_mut(..wanted).unwrap_or_default())?;
+        let read = self
+            .pieces
+            .read_some(self.at, buffer.get_mut(..wanted).unwrap_or_default())?;
         self.at += read as u64;
         Ok(read)
     }
@@ -194,7 +196,8 @@ impl<I: Input> SectionStream<I> {
     /// part of the whole.
     fn part(&mut self, section: &Section, place: Place) -> Result<(), FileError> {
         let payload = self.payload(section, place)?;
-        let head = PartHead::decode(&payload).map_err(|source| FileError::Payload { place, source })?;
+        let head =
+            PartHead::decode(&payload).map_err(|source| FileError::Payload { place, source })?;
         self.part += 1;
         if (head.part, head.offset) == (self.part, self.at) {
             return Ok(());
@@ -222,7 +225,11 @@ impl<I: Input> SectionStream<I> {
     }
 
     /// The payload of the section just read, checked against its hash.
-    pub(super) fn payload(&mut self, section: &Section, place: Place) -> Result<Vec<u8>, FileError> {
+    pub(super) fn payload(
+        &mut self,
+        section: &Section,
+        place: Place,
+    ) -> Result<Vec<u8>, FileError> {
         const STEP: usize = 1 << 20;
         let mut bytes = Vec::new();
         // Memory grows with what has come, not with what the header says.
@@ -231,13 +238,17 @@ impl<I: Input> SectionStream<I> {
             let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(STEP);
             let start = bytes.len();
             bytes.resize(start + wanted, 0);
-            let read = self.input.read(bytes.get_mut(start..).unwrap_or_default())?;
+            let read = self
+                .input
+                .read(bytes.get_mut(start..).unwrap_or_default())?;
             bytes.truncate(start + read);
             if read == 0 {
                 break;
             }
         }
-        section.check(&bytes).map_err(|source| FileError::Section { place, source })?;
+        section
+            .check(&bytes)
+            .map_err(|source| FileError::Section { place, source })?;
         Ok(bytes)
     }
 
@@ -255,13 +266,20 @@ impl<I: Input> SectionStream<I> {
     }
 
     /// Tells of a block just begun, so that its table can be checked.
-    pub(super) fn saw_block(&mut self, head: &BlockHead, section: &Section, place: Place) -> Result<BlockJob, FileError> {
+    pub(super) fn saw_block(
+        &mut self,
+        head: &BlockHead,
+        section: &Section,
+        place: Place,
+    ) -> Result<BlockJob, FileError> {
         let refuse = |reason| FileError::Payload {
             place,
             source: PayloadError::Reason(reason),
         };
         if section.hash != *head.block.as_bytes() || section.length != u64::from(head.stored) {
-            return Err(refuse("another block than the chunk list before it announced"));
+            return Err(refuse(
+                "another block than the chunk list before it announced",
+            ));
         }
         // A writer closes a table before the next block of at most 16 MiB of chunks.
         if self.untold_rows > TABLE_ROWS {
@@ -293,7 +311,8 @@ impl<I: Input> SectionStream<I> {
     /// Ends a generation: all its footer says must be so.
     pub(super) fn footer(&mut self, section: &Section, place: Place) -> Result<Footer, FileError> {
         let payload = self.payload(section, place)?;
-        let footer = Footer::decode(&payload).map_err(|source| FileError::Payload { place, source })?;
+        let footer =
+            Footer::decode(&payload).map_err(|source| FileError::Payload { place, source })?;
         if !self.untold.is_empty() {
             let source = PayloadError::Reason("no block table tells of the last blocks");
             return Err(FileError::Payload { place, source });
@@ -311,7 +330,12 @@ impl<I: Input> SectionStream<I> {
         };
         compare(&expected, &footer, place)?;
         if section.link != self.seen.footer_at {
-            return Err(differs(place, "the footer before", self.seen.footer_at, section.link));
+            return Err(differs(
+                place,
+                "the footer before",
+                self.seen.footer_at,
+                section.link,
+            ));
         }
         self.chain = Chain::new(&footer.chain);
         self.seen = Seen {
@@ -330,8 +354,16 @@ fn compare(expected: &Footer, found: &Footer, place: Place) -> Result<(), FileEr
         ("beginning", expected.begins, found.begins),
         ("length", expected.total, found.total),
         ("number of sections", expected.sections, found.sections),
-        ("place of the image table", expected.images_at, found.images_at),
-        ("place of the block table", expected.table_at, found.table_at),
+        (
+            "place of the image table",
+            expected.images_at,
+            found.images_at,
+        ),
+        (
+            "place of the block table",
+            expected.table_at,
+            found.table_at,
+        ),
         ("number of blocks", expected.blocks, found.blocks),
         ("place of the part table", expected.parts_at, found.parts_at),
     ];
@@ -344,10 +376,20 @@ fn compare(expected: &Footer, found: &Footer, place: Place) -> Result<(), FileEr
         return Ok(());
     }
     let hex = |hash: [u8; 32]| blake3::Hash::from_bytes(hash).to_string();
-    Err(differs(place, "hash of all headers", hex(expected.chain), hex(found.chain)))
+    Err(differs(
+        place,
+        "hash of all headers",
+        hex(expected.chain),
+        hex(found.chain),
+    ))
 }
 
-fn differs(place: Place, field: &'static str, expected: impl ToString, found: impl ToString) -> FileError {
+fn differs(
+    place: Place,
+    field: &'static str,
+    expected: impl ToString,
+    found: impl ToString,
+) -> FileError {
     FileError::Footer {
         place,
         field,

@@ -120,12 +120,17 @@ impl<'s> SectionWriter<'s> {
     }
 
     /// Writes a block after its chunk list; `stored` hashes to the block's id.
-    pub(super) fn block(&mut self, head: &super::BlockHead, stored: &[u8]) -> Result<(), FileError> {
+    pub(super) fn block(
+        &mut self,
+        head: &super::BlockHead,
+        stored: &[u8],
+    ) -> Result<(), FileError> {
         let list = head.encode().map_err(|source| self.refuse(source))?;
         self.put(Kind::Chunks, &list)?;
         let at = self.put_linked(Kind::Block, 0, *head.block.as_bytes(), stored)?;
         let offset = at.saturating_add(super::HEADER_LENGTH);
-        self.untold.push(head.job(super::store::pack_id(&self.file), offset));
+        self.untold
+            .push(head.job(super::store::pack_id(&self.file), offset));
         self.untold_rows += head.chunks.len();
         self.blocks += 1;
         if self.untold_rows >= TABLE_ROWS {

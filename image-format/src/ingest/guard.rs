@@ -79,7 +79,9 @@ impl<'s> Guard<'s> {
 
 fn bring_back(store: &dyn Store, pack: PackId) -> Result<(), IngestError> {
     let copies = store.list_trash()?;
-    let copies = copies.iter().filter(|copy| copy.object == Object::Pack(pack));
+    let copies = copies
+        .iter()
+        .filter(|copy| copy.object == Object::Pack(pack));
     for copy in copies {
         if store.restore(copy)? {
             return Ok(());

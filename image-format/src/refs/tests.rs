@@ -20,7 +20,10 @@ fn record(name: &str, sequence: u64) -> ImageRecord {
 #[test]
 fn ref_survives_its_bytes_and_an_older_one_is_refused() {
     let bytes = encode(&record("office pc", 4), None).unwrap();
-    assert_eq!(decode(&bytes, 4, None).unwrap().record, record("office pc", 4));
+    assert_eq!(
+        decode(&bytes, 4, None).unwrap().record,
+        record("office pc", 4)
+    );
     assert!(matches!(
         decode(&bytes, 5, None),
         Err(RefError::Older {

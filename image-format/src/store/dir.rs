@@ -273,12 +273,7 @@ impl Store for DirStore {
         self.read_anywhere(&Object::Pack(*id), |path| files::facts("pack", path))
     }
 
-    fn read_pack_part(
-        &self,
-        id: &PackId,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, StoreError> {
+    fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError> {
         let bytes = match u64::from(length) <= pack::MAX_PACK {
             true => self.read_pack_bytes(id, offset, length)?,
             false => None,

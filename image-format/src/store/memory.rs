@@ -104,7 +104,9 @@ impl MemoryStore {
     /// `offset`. Says whether there was such a byte.
     pub fn flip_bit(&self, pack: &PackId, offset: u64, bit: u32) -> bool {
         self.damage(pack, |bytes| {
-            let byte = usize::try_from(offset).ok().and_then(|at| bytes.get_mut(at));
+            let byte = usize::try_from(offset)
+                .ok()
+                .and_then(|at| bytes.get_mut(at));
             byte.map(|byte| *byte ^= 1_u8.rotate_left(bit)).is_some()
         })
     }
@@ -144,7 +146,11 @@ impl MemoryStore {
         &self,
         act: impl FnOnce(&mut Kept) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let gate = self
+            .gate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(gate) = gate {
             gate();
         }

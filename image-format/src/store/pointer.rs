@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    BlockPlace, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed,
-};
+use super::{BlockPlace, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed};
 use crate::ids::{ImageId, PackId, SegmentId};
 use crate::index::SegmentBytes;
 

@@ -113,7 +113,9 @@ pub enum GcError {
     #[error("nothing was collected: the index cannot be read; see `mimeo share reindex`")]
     Index(#[from] IndexError),
     /// An image needs what the index does not know.
-    #[error("nothing was collected: image {image} needs what is not there; see `mimeo share check`")]
+    #[error(
+        "nothing was collected: image {image} needs what is not there; see `mimeo share check`"
+    )]
     Missing {
         /// Which image, as name and sequence.
         image: String,

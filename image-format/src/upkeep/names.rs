@@ -40,9 +40,7 @@ pub enum NameError {
         found: String,
     },
     /// What was said is not clear enough for something that cannot be undone.
-    #[error(
-        "{name} has {count} captures: name one as {name}@{newest}, or say that all are meant"
-    )]
+    #[error("{name} has {count} captures: name one as {name}@{newest}, or say that all are meant")]
     Several {
         /// The name.
         name: String,
@@ -80,7 +78,9 @@ pub fn find<S: Store>(share: &Share<S>, asked: &str) -> Result<ImageRecord, Shar
     let exact = || {
         let (name, sequence) = split(asked);
         let history = share.history(name);
-        let found = history.iter().find(|record| Some(record.sequence) == sequence);
+        let found = history
+            .iter()
+            .find(|record| Some(record.sequence) == sequence);
         found.cloned()
     };
     match share.history(asked).last().cloned().or_else(exact) {

@@ -6,8 +6,8 @@
 //! image-format --example golden`.
 
 use image_format::entry::{Entry, Kind, Timestamp, Xattr};
-use image_format::ingest::{Ingest, IngestError, IngestOptions, NewImage};
 use image_format::image::{ImageRecord, Manifest, SystemWords, VolumeTree};
+use image_format::ingest::{Ingest, IngestError, IngestOptions, NewImage};
 use image_format::layout::{DiskLayout, Ext4Facts, FatFacts, Partition, Scheme, Volume};
 use image_format::store::Store;
 

@@ -29,7 +29,10 @@ impl Table {
         let mut turns = self.turns.lock().unwrap();
         loop {
             let (queue, done) = &mut *turns;
-            while queue.front().is_some_and(|turn| turn.1 == 0 || done[turn.0]) {
+            while queue
+                .front()
+                .is_some_and(|turn| turn.1 == 0 || done[turn.0])
+            {
                 queue.pop_front();
                 self.changed.notify_all();
             }

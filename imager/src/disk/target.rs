@@ -134,18 +134,29 @@ fn device(kernel: &Kernel, path: &Path, number: u64) -> TargetDisk {
     };
     let listed = list::look_at(kernel, whole.clone());
     let stable = listed.as_ref().and_then(|disk| disk.identity.stable());
-    let stable = stable.or_else(|| kernel.line(&kernel.path("sys/class/block").join(&whole).join("loop/backing_file")));
+    let stable = stable.or_else(|| {
+        kernel.line(
+            &kernel
+                .path("sys/class/block")
+                .join(&whole)
+                .join("loop/backing_file"),
+        )
+    });
     let stable = stable.unwrap_or_else(|| format!("/dev/{whole}"));
     let identity = match &part {
         Some(number) => format!("{stable}-part{number}"),
         None => stable,
     };
-    let disk = listed.as_ref().map_or_else(|| whole.clone(), super::ListedDisk::describe);
+    let disk = listed
+        .as_ref()
+        .map_or_else(|| whole.clone(), super::ListedDisk::describe);
     let words = match &part {
         Some(number) => format!("partition {number} of {disk}"),
         None => disk,
     };
-    let media = BOOT_MEDIA.iter().filter_map(|place| fs::metadata(place).ok());
+    let media = BOOT_MEDIA
+        .iter()
+        .filter_map(|place| fs::metadata(place).ok());
     let under: Vec<String> = media
         .map(|facts| format!("{}:{}", libc::major(facts.dev()), libc::minor(facts.dev())))
         .flat_map(|number| kernel.below(&number))
@@ -208,7 +219,10 @@ mod tests {
         let kernel = Kernel::under(folder.path());
         let number = libc::makedev(8, 2);
         let found = device(&kernel, Path::new("/dev/sda2"), number);
-        assert_eq!((found.identity.as_str(), found.kind), ("S1-part2", TargetKind::Partition));
+        assert_eq!(
+            (found.identity.as_str(), found.kind),
+            ("S1-part2", TargetKind::Partition)
+        );
         assert!(found.read_only && !found.boot_medium);
         assert_eq!(kernel.below("8:2"), ["sda2", "sda"]);
     }

@@ -157,7 +157,9 @@ fn stretch(
         _ => 0,
     };
     let after = source.partitions[index + 1..].iter();
-    let after: u64 = after.map(|partition| moved(partition) + lead(partition)).sum();
+    let after: u64 = after
+        .map(|partition| moved(partition) + lead(partition))
+        .sum();
     let end = limits.scratch / ALIGNMENT * ALIGNMENT;
     let least_end = grown.start + least + after;
     if least_end > end {

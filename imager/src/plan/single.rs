@@ -20,7 +20,10 @@ pub fn single(manifest: &Manifest, number: u32) -> Result<Manifest, Refusal> {
             present: numbers.join(", "),
         });
     };
-    let trees = manifest.volumes.iter().filter(|tree| tree.partition == index);
+    let trees = manifest
+        .volumes
+        .iter()
+        .filter(|tree| tree.partition == index);
     let volumes = trees.map(|tree| VolumeTree {
         partition: 0,
         entries: tree.entries.clone(),

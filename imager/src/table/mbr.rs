@@ -90,7 +90,10 @@ fn partition_of(
     disk: &dyn Disk,
 ) -> Result<Partition, TableError> {
     let sector = u64::from(disk.sector_size());
-    let (start, length) = (first.saturating_mul(sector), u64::from(slot.sectors) * sector);
+    let (start, length) = (
+        first.saturating_mul(sector),
+        u64::from(slot.sectors) * sector,
+    );
     if first == 0 || start.saturating_add(length) > disk.size() {
         let size = disk.size();
         let why = format!("{length} bytes at {start} do not lie on the disk of {size} bytes");

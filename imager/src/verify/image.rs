@@ -71,7 +71,10 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
     let found = match table::read(disk) {
         Ok(Some(found)) => found,
         Ok(None) => {
-            report.tell(&[], What::Volume("the disk has no partition table".to_owned()));
+            report.tell(
+                &[],
+                What::Volume("the disk has no partition table".to_owned()),
+            );
             return Vec::new();
         }
         Err(error) => {
@@ -83,8 +86,12 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
         (&image.scheme, &found.scheme),
         (&image.boot_code, &found.boot_code),
     );
-    report.property(&[], "partition table", schemes, |scheme| format!("{scheme:?}"));
-    report.property(&[], "boot code", code, |code| format!("{} bytes", code.len()));
+    report.property(&[], "partition table", schemes, |scheme| {
+        format!("{scheme:?}")
+    });
+    report.property(&[], "boot code", code, |code| {
+        format!("{} bytes", code.len())
+    });
     let mut partitions = Vec::new();
     for expected in &image.partitions {
         let same = |partition: &&Partition| partition.number == expected.number;
@@ -99,7 +106,11 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
         report.differences.append(&mut of_this.differences);
     }
     let numbers: Vec<u32> = image.partitions.iter().map(|p| p.number).collect();
-    for extra in found.partitions.iter().filter(|p| !numbers.contains(&p.number)) {
+    for extra in found
+        .partitions
+        .iter()
+        .filter(|p| !numbers.contains(&p.number))
+    {
         let mut of_this = Report::new(extra.number);
         of_this.tell(&[], What::Extra);
         report.differences.append(&mut of_this.differences);
@@ -109,9 +120,8 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
 
 /// Type, id, name and attributes of a partition.
 fn same_words(expected: &Partition, found: &Partition, report: &mut Report) {
-    let hex = |bytes: &[u8; 16]| -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let hex =
+        |bytes: &[u8; 16]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
     let types = (&expected.type_guid, &found.type_guid);
     report.property(&[], "partition type", types, hex);
     report.property(&[], "partition id", (&expected.guid, &found.guid), hex);

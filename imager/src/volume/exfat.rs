@@ -35,9 +35,8 @@ impl Geometry {
         let long = |at| Some(u64::from(read_u32(sector, at)?));
         let (sector_shift, cluster_shift) = (u32::from(*sector.get(108)?), *sector.get(109)?);
         let size = 1_u64.checked_shl(sector_shift.checked_add(u32::from(cluster_shift))?)?;
-        let sound = (9..=12).contains(&sector_shift)
-            && size <= LARGEST_CLUSTER
-            && *sector.get(110)? == 1;
+        let sound =
+            (9..=12).contains(&sector_shift) && size <= LARGEST_CLUSTER && *sector.get(110)? == 1;
         let flags = u16::from_le_bytes(sector.get(106..108)?.try_into().ok()?);
         sound.then_some(Self {
             fat: long(80)? << sector_shift,
@@ -73,7 +72,10 @@ pub fn allocation(disk: &dyn Disk) -> Result<Allocation, VolumeError> {
         return unknown("its boot sector is not understood");
     };
     let clusters = geometry.clusters;
-    let end = clusters.count.saturating_mul(clusters.size).saturating_add(clusters.start);
+    let end = clusters
+        .count
+        .saturating_mul(clusters.size)
+        .saturating_add(clusters.start);
     if end > disk.size() {
         return unknown("it is larger than its partition");
     }

@@ -120,7 +120,9 @@ fn is_clean(disk: &dyn Disk, geometry: &Geometry) -> Result<Option<bool>, Volume
     let Some(Value::Runs { runs, .. }) = log.and_then(|log| log.attribute(ATTRIBUTE_DATA)) else {
         return Ok(None);
     };
-    let place = runs.first().and_then(|run| run.first.checked_mul(geometry.cluster));
+    let place = runs
+        .first()
+        .and_then(|run| run.first.checked_mul(geometry.cluster));
     match place.filter(|place| place.saturating_add(4096) <= disk.size()) {
         Some(place) => Ok(Some(record::log_is_empty(&read(disk, "log", place, 4096)?))),
         None => Ok(None),
@@ -142,13 +144,13 @@ fn file_record(
 
 /// The clusters the bitmap names, and what lies behind the last cluster: the
 /// copy of the boot sector. `None` when it is too short or lies elsewhere.
-fn used(
-    disk: &dyn Disk,
-    geometry: &Geometry,
-    value: &Value,
-) -> Result<Option<Used>, VolumeError> {
+fn used(disk: &dyn Disk, geometry: &Geometry, value: &Value) -> Result<Option<Used>, VolumeError> {
     let (size, count) = (geometry.cluster, geometry.clusters);
-    let clusters = Clusters { start: 0, size, count };
+    let clusters = Clusters {
+        start: 0,
+        size,
+        count,
+    };
     let mut used = Used::nothing(disk.size());
     let end = count * size;
     used.mark(end, disk.size() - end);
@@ -163,10 +165,9 @@ fn used(
     };
     let mut done = 0;
     for run in runs {
-        let (Some(from), Some(length)) = (
-            run.first.checked_mul(size),
-            run.clusters.checked_mul(size),
-        ) else {
+        let (Some(from), Some(length)) =
+            (run.first.checked_mul(size), run.clusters.checked_mul(size))
+        else {
             return Ok(None);
         };
         if from.checked_add(length).is_none_or(|to| to > end) {
@@ -191,7 +192,11 @@ fn read(
     offset: u64,
     length: u64,
 ) -> Result<Vec<u8>, VolumeError> {
-    let failed = |source| VolumeError::Read { what, offset, source };
+    let failed = |source| VolumeError::Read {
+        what,
+        offset,
+        source,
+    };
     let length = usize::try_from(length).map_err(|e| failed(std::io::Error::other(e)))?;
     let mut bytes = vec![0; length];
     disk.read_at(offset, &mut bytes).map_err(failed)?;

@@ -66,7 +66,9 @@ impl Used {
 
     fn mark_cluster(&mut self, cluster: u64, count: u64, clusters: Clusters) {
         let count = count.min(clusters.count.saturating_sub(cluster));
-        let offset = cluster.saturating_mul(clusters.size).saturating_add(clusters.start);
+        let offset = cluster
+            .saturating_mul(clusters.size)
+            .saturating_add(clusters.start);
         self.mark(offset, count.saturating_mul(clusters.size));
     }
 }
@@ -98,7 +100,11 @@ mod tests {
     #[test]
     fn a_piece_is_used_when_one_of_its_clusters_is() {
         let size = 100 * PIECE + 5;
-        let clusters = Clusters { start: 512, size: 4096, count: size / 4096 };
+        let clusters = Clusters {
+            start: 512,
+            size: 4096,
+            count: size / 4096,
+        };
         let mut used = Used::nothing(size);
         used.mark_clusters(&[0b1000_0000, 0, 0xff], 0, clusters);
         assert!(used.touches(0, 1) && used.touches(PIECE, 1));

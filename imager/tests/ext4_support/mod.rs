@@ -92,14 +92,18 @@ pub(crate) fn capture(disk: &dyn Disk) -> Captured {
         .entries()
         .unwrap()
         .into_iter()
-        .map(|Found { mut entry, data, .. }| {
-            entry.content = match data {
-                Data::None => Content::Empty,
-                Data::Bytes(bytes) => whole(bytes, &mut chunks),
-                Data::Runs { size, runs } => read_runs(disk, size, &runs, &mut chunks),
-            };
-            entry
-        })
+        .map(
+            |Found {
+                 mut entry, data, ..
+             }| {
+                entry.content = match data {
+                    Data::None => Content::Empty,
+                    Data::Bytes(bytes) => whole(bytes, &mut chunks),
+                    Data::Runs { size, runs } => read_runs(disk, size, &runs, &mut chunks),
+                };
+                entry
+            },
+        )
         .collect();
     Captured {
         partition: partition(facts),

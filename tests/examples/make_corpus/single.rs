@@ -12,7 +12,13 @@ pub(crate) fn make(corpus: &Corpus, store: &MemoryStore) -> Result<()> {
     let share = Share::open(store)?;
     let mut bytes = Vec::new();
     let target = Target::Pipe(&mut bytes);
-    export(&share, &share.images(), target, FileId([7; 16]), &mut |_| ())?;
+    export(
+        &share,
+        &share.images(),
+        target,
+        FileId([7; 16]),
+        &mut |_| (),
+    )?;
     corpus.put("mim_stream", "one-image", &bytes)?;
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
@@ -32,7 +38,11 @@ pub(crate) fn make(corpus: &Corpus, store: &MemoryStore) -> Result<()> {
         rest = &rest[end..];
     }
     let (part, offset) = (2, 5000);
-    corpus.put("mim_tables", "part-head", &PartHead { part, offset }.encode())?;
+    corpus.put(
+        "mim_tables",
+        "part-head",
+        &PartHead { part, offset }.encode(),
+    )?;
     let (length, hash) = (9000, [6; 32]);
     let rows = [PartRow { length, hash }; 2];
     corpus.put("mim_tables", "parts", &tables::encode_parts(&rows))

@@ -55,7 +55,11 @@ pub(super) fn mim_tables(input: &[u8]) {
     }
     if let Ok(head) = BlockHead::decode(input) {
         assert_eq!(head.encode().expect("it encodes"), input);
-        let sum: u64 = head.chunks.iter().map(|(_, length)| u64::from(*length)).sum();
+        let sum: u64 = head
+            .chunks
+            .iter()
+            .map(|(_, length)| u64::from(*length))
+            .sum();
         assert_eq!(sum, u64::from(head.raw));
     }
     if let Ok(head) = PartHead::decode(input) {
@@ -90,7 +94,10 @@ fn check_stream(bytes: &[u8]) {
 /// Every header gets the hash of the payload behind it.
 fn repair_sections(bytes: &mut [u8]) {
     let mut at = 0_usize;
-    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_LENGTH as usize) {
+    while let Some(rest) = bytes
+        .get(at..)
+        .filter(|rest| rest.len() >= HEADER_LENGTH as usize)
+    {
         let length = usize::try_from(u64_at(rest, LENGTH_AT)).unwrap_or(usize::MAX);
         let start = HEADER_LENGTH as usize;
         let Some(end) = start.checked_add(length).filter(|end| *end <= rest.len()) else {

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use image_format::ImageRecord;
 
-use crate::location::open;
 use crate::args::ListArgs;
+use crate::location::open;
 use crate::output::{self, bytes, moment};
 
 /// Lists the newest image of every name, or all.

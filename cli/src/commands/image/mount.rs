@@ -15,8 +15,8 @@ use imager::look::Tree;
 use rustix::mount::UnmountFlags;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::location::open;
 use crate::args::MountArgs;
+use crate::location::open;
 use crate::output;
 use serve::Files;
 use view::View;
@@ -82,7 +82,11 @@ fn check_target(target: &Path) -> Result<()> {
 }
 
 /// A disk is shown as folders named by partition numbers, one volume as itself.
-fn view(share: Share<Box<dyn Store>>, record: &ImageRecord, partition: Option<u32>) -> Result<View> {
+fn view(
+    share: Share<Box<dyn Store>>,
+    record: &ImageRecord,
+    partition: Option<u32>,
+) -> Result<View> {
     let layout = share.root(&record.image)?.disk;
     let is_disk = matches!(layout.scheme, Scheme::Gpt { .. } | Scheme::Mbr { .. });
     if is_disk && partition.is_none() {

@@ -5,8 +5,8 @@ use image_format::layout::{Partition, Scheme, Volume};
 use image_format::{ImageRecord, Root};
 
 use super::list::system;
-use crate::location::open;
 use crate::args::ShowArgs;
+use crate::location::open;
 use crate::output::{self, bytes, moment};
 
 /// Shows what is known of an image.

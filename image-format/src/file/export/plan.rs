@@ -80,7 +80,8 @@ fn leaning_last(jobs: Vec<BlockJob>, known: &Index) -> (Vec<BlockJob>, HashSet<B
         .iter()
         .flat_map(|job| job.chunks.iter().map(|chunk| chunk.id))
         .collect();
-    let here = |base: &ChunkRef| standing.contains(&base.id) || known.find_plain(&base.id).is_some();
+    let here =
+        |base: &ChunkRef| standing.contains(&base.id) || known.find_plain(&base.id).is_some();
     let left_alone = leaning.iter().filter(|job| !job.bases.iter().all(here));
     let alone = left_alone.map(|job| job.place.block).collect();
     jobs.extend(leaning);

@@ -73,7 +73,10 @@ fn put_refs<S: Store>(share: &Share<S>, rows: Vec<ImageRow>) -> Result<Vec<Impor
         };
         fates.push((row.at(), fate));
     }
-    fates.into_iter().map(|(from, fate)| put_ref(share, from, fate)).collect()
+    fates
+        .into_iter()
+        .map(|(from, fate)| put_ref(share, from, fate))
+        .collect()
 }
 
 /// The ref as it was exported, or under the next free sequence where its own is taken.

@@ -36,7 +36,10 @@ impl TrashCan {
 
     fn unsettle(&self, path: &Path) {
         let parent = path.parent().unwrap_or(path).to_owned();
-        let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsettled = self
+            .unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         unsettled.insert(parent);
     }
 
@@ -96,7 +99,10 @@ impl TrashCan {
 
     pub(super) fn settle(&self) -> Result<(), StoreError> {
         let taken = {
-            let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut unsettled = self
+                .unsettled
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *unsettled)
         };
         taken.iter().try_for_each(|folder| files::sync_dir(folder))
@@ -106,7 +112,12 @@ impl TrashCan {
         self.trash.join(format!("{run}{SEAL}"))
     }
 
-    pub(super) fn put_seal(&self, files: &Files, run: &Run, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn put_seal(
+        &self,
+        files: &Files,
+        run: &Run,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         files.put_new(&self.seal(run), bytes).map(drop)
     }
 

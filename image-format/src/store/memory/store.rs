@@ -140,12 +140,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn read_pack_part(
-        &self,
-        id: &PackId,
-        offset: u64,
-        length: u32,
-    ) -> Result<Vec<u8>, StoreError> {
+    fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError> {
         self.operate(|kept| {
             let bytes = kept.anywhere(&Object::Pack(*id));
             let bytes = bytes.ok_or_else(|| missing("pack", id))?;

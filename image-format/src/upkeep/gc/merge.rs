@@ -19,11 +19,7 @@ const LARGE: u32 = 1 << 20;
 
 /// Merges small segments when there are many, and those that mostly tell of
 /// packs that are gone; says how many were merged.
-pub(super) fn merge(
-    store: &dyn Store,
-    index: &Index,
-    options: &GcOptions,
-) -> Result<u64, GcError> {
+pub(super) fn merge(store: &dyn Store, index: &Index, options: &GcOptions) -> Result<u64, GcError> {
     let numbers = 0..index.segments().len();
     let rows = |number: usize| index.segments().get(number).map_or(0, Segment::chunks);
     let stale = |number: usize| {
@@ -31,7 +27,10 @@ pub(super) fn merge(
         let gone = packs.iter().filter(|pack| **pack == Presence::Gone).count();
         gone * 2 > packs.len()
     };
-    let small = numbers.clone().filter(|number| rows(*number) < LARGE).count();
+    let small = numbers
+        .clone()
+        .filter(|number| rows(*number) < LARGE)
+        .count();
     let many = small >= options.merge_at.max(2);
     let chosen = numbers.filter(|number| stale(*number) || (many && rows(*number) < LARGE));
     let mut merged = 0;

@@ -83,12 +83,7 @@ impl<'v, 's> Rewriter<'v, 's> {
         Ok(())
     }
 
-    fn block(
-        &mut self,
-        job: &BlockJob,
-        pack: &[u8],
-        live: &[ChunkInBlock],
-    ) -> Result<(), GcError> {
+    fn block(&mut self, job: &BlockJob, pack: &[u8], live: &[ChunkInBlock]) -> Result<(), GcError> {
         let needed: u64 = live.iter().map(|chunk| u64::from(chunk.length)).sum();
         if needed * 2 >= u64::from(job.place.raw) {
             return self.copy(job, pack);
@@ -119,7 +114,11 @@ impl<'v, 's> Rewriter<'v, 's> {
             raw: job.place.raw,
             bases: job.bases.clone(),
         };
-        let chunks: Vec<_> = job.chunks.iter().map(|chunk| (chunk.id, chunk.length)).collect();
+        let chunks: Vec<_> = job
+            .chunks
+            .iter()
+            .map(|chunk| (chunk.id, chunk.length))
+            .collect();
         self.push(&sealed, &chunks)
     }
 
@@ -127,7 +126,10 @@ impl<'v, 's> Rewriter<'v, 's> {
         if self.raw.is_empty() {
             return Ok(());
         }
-        let (raw, chunks) = (std::mem::take(&mut self.raw), std::mem::take(&mut self.chunks));
+        let (raw, chunks) = (
+            std::mem::take(&mut self.raw),
+            std::mem::take(&mut self.chunks),
+        );
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         let options = SealOptions {
             chunks: count,
@@ -167,7 +169,8 @@ impl<'v, 's> Rewriter<'v, 's> {
         self.seal()?;
         self.store_pack()?;
         if !self.jobs.is_empty() {
-            let bytes = Segment::encode_salted(&self.jobs, self.view.share.index().generation(), unlike())?;
+            let bytes =
+                Segment::encode_salted(&self.jobs, self.view.share.index().generation(), unlike())?;
             self.store.put_index(&SegmentId::of(&bytes), &bytes)?;
         }
         Ok(self.done)

@@ -72,7 +72,10 @@ impl Seal {
 
     /// Whether a lease is that of one who died: it has the bytes it had then.
     fn is_dead(&self, id: &LeaseId, mark: &str, now: u64) -> bool {
-        let same = self.leases.get(&id.to_string()).is_some_and(|then| then == mark);
+        let same = self
+            .leases
+            .get(&id.to_string())
+            .is_some_and(|then| then == mark);
         same && self.older_than(now, STALE)
     }
 
@@ -107,7 +110,11 @@ pub(super) fn tidy(store: &dyn Store, own: &LeaseId) -> Result<(), StoreError> {
     let seals = read_all(store)?;
     let now = store.now();
     for (id, lease) in leases::look(store)? {
-        if id != *own && seals.values().any(|seal| seal.is_dead(&id, &lease.mark, now)) {
+        if id != *own
+            && seals
+                .values()
+                .any(|seal| seal.is_dead(&id, &lease.mark, now))
+        {
             store.remove_lease(&id)?;
         }
     }
@@ -116,7 +123,10 @@ pub(super) fn tidy(store: &dyn Store, own: &LeaseId) -> Result<(), StoreError> {
     let used: BTreeSet<Run> = store.list_trash()?.iter().map(|what| what.run).collect();
     let leases = leases::look(store)?;
     let watches = |run: &Run| seals.get(run).is_some_and(|seal| seal.watches(&leases));
-    for run in sealed.iter().filter(|run| !used.contains(run) && !watches(run)) {
+    for run in sealed
+        .iter()
+        .filter(|run| !used.contains(run) && !watches(run))
+    {
         store.remove_seal(run)?;
     }
     Ok(())

@@ -63,11 +63,17 @@ impl<'s> Sweep<'s> {
         }
         for id in &plan.manifests {
             let bytes = amounts::there(self.store.read_manifest(id))?;
-            report.manifests.add(bytes.map_or(0, |bytes| bytes.len() as u64));
+            report
+                .manifests
+                .add(bytes.map_or(0, |bytes| bytes.len() as u64));
         }
         report.destroyed = amounts::of_trash(self.store, self.due())?;
         report.waiting = amounts::of_trash(self.store, self.view.trash.iter())?;
-        let needed = self.view.trash.iter().filter(|what| !self.view.is_dead(&what.object));
+        let needed = self
+            .view
+            .trash
+            .iter()
+            .filter(|what| !self.view.is_dead(&what.object));
         report.restored = amounts::of_trash(self.store, needed)?;
         Ok(())
     }
@@ -142,7 +148,12 @@ impl<'s> Sweep<'s> {
     fn plan(&self, report: &mut GcReport) -> Result<Plan, StoreError> {
         let mut plan = Plan::default();
         report.images = self.view.images.len() as u64;
-        report.leases = self.view.leases.values().map(|lease| lease.words.clone()).collect();
+        report.leases = self
+            .view
+            .leases
+            .values()
+            .map(|lease| lease.words.clone())
+            .collect();
         let spared_from = self.view.leases.values().map(|lease| lease.began).min();
         for id in &self.view.packs {
             let Some(facts) = amounts::there(self.store.pack_facts(id))? else {

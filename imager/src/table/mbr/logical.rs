@@ -45,17 +45,25 @@ pub(super) struct Container {
 pub(super) fn read(disk: &dyn Disk, container: Container) -> Result<Vec<Partition>, TableError> {
     let sector = u64::from(disk.sector_size());
     let base = u64::from(container.first);
-    let kept = u64::from(container.kind) << KIND_SHIFT
-        | u64::from(container.number) << NUMBER_SHIFT;
+    let kept =
+        u64::from(container.kind) << KIND_SHIFT | u64::from(container.number) << NUMBER_SHIFT;
     let (mut partitions, mut seen) = (Vec::new(), BTreeSet::new());
     let (mut at, mut number) = (base, FIRST_LOGICAL);
     loop {
         let place = at.saturating_mul(sector);
         if !seen.insert(at) || seen.len() > MOST_RECORDS {
-            return Err(damaged(place, "a chain that ends", "one that comes back or has no end"));
+            return Err(damaged(
+                place,
+                "a chain that ends",
+                "one that comes back or has no end",
+            ));
         }
         if place.saturating_add(sector) > disk.size() {
-            return Err(damaged(place, "a record on the disk", "the end of the disk"));
+            return Err(damaged(
+                place,
+                "a record on the disk",
+                "the end of the disk",
+            ));
         }
         let bytes = read_piece(disk, "an extended boot record", place, sector)?;
         let Some(slots) = read_slots(&bytes) else {
@@ -74,7 +82,9 @@ pub(super) fn read(disk: &dyn Disk, container: Container) -> Result<Vec<Partitio
             partitions.push(found);
             number += 1;
         }
-        let next = pair.iter().find(|slot| is_extended(slot.kind) && slot.sectors != 0);
+        let next = pair
+            .iter()
+            .find(|slot| is_extended(slot.kind) && slot.sectors != 0);
         match next {
             Some(slot) => at = base + u64::from(slot.first),
             None => return Ok(partitions),
@@ -134,8 +144,12 @@ pub(super) fn encode(layout: &DiskLayout, sector_size: u32) -> Result<Option<Cha
         ));
     }
     let sectors = |number, bytes: u64| {
-        u32::try_from(bytes / u64::from(sector_size))
-            .map_err(|_| wrong(number, "an MBR cannot address sectors beyond 2^32; use a GPT"))
+        u32::try_from(bytes / u64::from(sector_size)).map_err(|_| {
+            wrong(
+                number,
+                "an MBR cannot address sectors beyond 2^32; use a GPT",
+            )
+        })
     };
     let number = first.partition.number;
     let slot = Slot {
@@ -145,7 +159,10 @@ pub(super) fn encode(layout: &DiskLayout, sector_size: u32) -> Result<Option<Cha
         sectors: sectors(number, end - start)?,
     };
     let mut records = Vec::new();
-    for (link, next) in links.iter().zip(links.iter().skip(1).map(Some).chain([None])) {
+    for (link, next) in links
+        .iter()
+        .zip(links.iter().skip(1).map(Some).chain([None]))
+    {
         let number = link.partition.number;
         let mut bytes = blank(&[], sector_size);
         let first = sectors(number, link.partition.start - link.record)?;
@@ -164,7 +181,11 @@ pub(super) fn encode(layout: &DiskLayout, sector_size: u32) -> Result<Option<Cha
         records.push(Write { offset, bytes });
     }
     let index = index(layout, first.partition)?;
-    Ok(Some(Chain { index, slot, records }))
+    Ok(Some(Chain {
+        index,
+        slot,
+        records,
+    }))
 }
 
 /// Each logical partition in the order of the chain, which is that of the
@@ -174,8 +195,15 @@ fn links(layout: &DiskLayout, sector: u64) -> Result<Vec<Link<'_>>, TableError> 
     let logical = |partition: &&Partition| is_logical(partition.number);
     let mut links = Vec::new();
     for partition in layout.partitions.iter().filter(logical) {
-        let before = layout.partitions.iter().filter(|p| p.start < partition.start);
-        let free = before.map(|p| p.start + p.size).max().unwrap_or(0).max(sector);
+        let before = layout
+            .partitions
+            .iter()
+            .filter(|p| p.start < partition.start);
+        let free = before
+            .map(|p| p.start + p.size)
+            .max()
+            .unwrap_or(0)
+            .max(sector);
         let room = partition.start.saturating_sub(free).min(LEAD);
         if room < sector {
             let why = "it needs a free sector before it for its extended boot record";
@@ -218,10 +246,18 @@ fn index(layout: &DiskLayout, logical: &Partition) -> Result<usize, TableError> 
     let taken: Vec<u32> = layout.partitions.iter().map(|p| p.number).collect();
     let kept = u32::try_from(logical.attributes >> NUMBER_SHIFT & 0xf).unwrap_or(0);
     let free = |number: &u32| !taken.contains(number);
-    let number = [kept, 4, 3, 2, 1].into_iter().filter(free).find(|&n| (1..=4).contains(&n));
+    let number = [kept, 4, 3, 2, 1]
+        .into_iter()
+        .filter(free)
+        .find(|&n| (1..=4).contains(&n));
     number
         .and_then(|number| usize::try_from(number - 1).ok())
-        .ok_or_else(|| wrong(logical.number, "four primary partitions leave no room for it"))
+        .ok_or_else(|| {
+            wrong(
+                logical.number,
+                "four primary partitions leave no room for it",
+            )
+        })
 }
 
 fn wrong(number: u32, why: &str) -> TableError {

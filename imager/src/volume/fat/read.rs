@@ -198,10 +198,7 @@ impl<'disk> FatReader<'disk> {
                 path,
                 extents: self.directory_chain(cluster, taken)?,
             };
-            return Ok((
-                Found::new(entry, Data::None),
-                Some(folder),
-            ));
+            return Ok((Found::new(entry, Data::None), Some(folder)));
         }
         let data = Data::Runs {
             size: u64::from(short.size),

@@ -62,7 +62,9 @@ impl Record {
             if word(&bytes, at)? != mark {
                 return None;
             }
-            bytes.get_mut(at..at + 2)?.copy_from_slice(&right.to_le_bytes());
+            bytes
+                .get_mut(at..at + 2)?
+                .copy_from_slice(&right.to_le_bytes());
         }
         Some(Self { bytes })
     }

@@ -48,7 +48,10 @@ impl View {
     }
 
     /// One tree; `None` where it holds sectors.
-    pub(super) fn volume(share: Share<Box<dyn Store>>, tree: Tree) -> Result<Option<Self>, LookError> {
+    pub(super) fn volume(
+        share: Share<Box<dyn Store>>,
+        tree: Tree,
+    ) -> Result<Option<Self>, LookError> {
         let root = tree.entry(&share, b"")?;
         let is_folder = root.is_some_and(|root| root.kind == Kind::Directory);
         let (tree_number, path) = (0, Vec::new());
