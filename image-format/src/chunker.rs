@@ -66,9 +66,7 @@ impl Chunking {
             Self::Whole
         } else if extension == VOLUME {
             Self::Fixed(AVERAGE)
-        } else if WRITTEN_AT_RANDOM.contains(&extension)
-            || size >= DISK_AT_LEAST && is_disk(head)
-        {
+        } else if WRITTEN_AT_RANDOM.contains(&extension) || size >= DISK_AT_LEAST && is_disk(head) {
             Self::Fixed(fixed_piece(size))
         } else {
             Self::ContentDefined

@@ -10,14 +10,17 @@ use crate::volume::swap::Swap;
 use crate::volume::used::Allocation;
 use crate::volume::{Reader, VolumeError, exfat, ext4, ntfs};
 
+/// Asks a volume which of its room is in use.
+type AskAllocation = fn(&dyn Disk) -> Result<Allocation, VolumeError>;
+
 /// A magic that stands for something read sector by sector.
 struct Stranger {
     offset: u64,
     magic: &'static [u8],
     name: &'static str,
     advice: &'static str,
-    /// Asks the volume which of its room is in use.
-    allocation: Option<fn(&dyn Disk) -> Result<Allocation, VolumeError>>,
+    /// Where it tells of its free room.
+    allocation: Option<AskAllocation>,
 }
 
 const AS_SECTORS: &str =

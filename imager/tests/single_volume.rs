@@ -248,5 +248,13 @@ fn ntfs_is_captured_without_its_free_clusters() {
         "export PATH=$PATH:/usr/sbin:/sbin; ntfscat {at}/copy.img report.bin | cmp - {at}/file && \
          ntfsfix -n {at}/copy.img"
     );
-    run("sh", &["-c", &shell]);
+    let ran = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }

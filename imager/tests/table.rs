@@ -416,7 +416,7 @@ fn layouts_that_do_not_fit_are_refused() {
     assert!(wrong(&|layout| layout.partitions[0].type_guid = [0; 16]));
     let layout = mbr(64 * MIB, 512);
     let mut five = layout.clone();
-    five.partitions[0].number = 5;
+    five.partitions[0].number = 6;
     assert!(table::encode(&five, five.size, 512).is_err());
     let mut far = layout;
     far.partitions[0].start = 1 << 42;

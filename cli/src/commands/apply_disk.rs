@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use image_format::entry::Timestamp;
 use image_format::layout::Scheme;
 use image_format::proof::Proof;
-use image_format::{ImageRecord, Manifest, Share, Store};
+use image_format::{ImageRecord, Manifest, Share, Store, with_bases};
 use imager::apply::{ApplyOptions, apply_with};
 use imager::disk::{BlockDevice, Disk, FileDisk, MemoryDisk, TargetDisk, TargetKind};
 use imager::plan::{Plan, Target, Wishes, plan, single};
@@ -307,6 +307,7 @@ fn carry_out(
     json: bool,
 ) -> Result<Proof> {
     let jobs = image.share.jobs(&image.manifest)?;
+    let jobs = with_bases(image.share.index(), jobs)?;
     let options = ApplyOptions {
         look_everywhere: args.reuse,
     };

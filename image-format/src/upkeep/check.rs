@@ -196,7 +196,11 @@ impl Check<'_> {
         }
         // The ref names the image, whatever can be read of it.
         let file = format!("manifests/{}.man", record.image);
-        let finding = self.report.findings.iter_mut().find(|finding| finding.file == file);
+        let finding = self
+            .report
+            .findings
+            .iter_mut()
+            .find(|finding| finding.file == file);
         if let Some(finding) = finding {
             finding.images.push(place(record));
         }
@@ -237,7 +241,11 @@ impl Check<'_> {
             self.report.findings.push(wrong.finding);
         }
         for pack in self.touched.packs.clone() {
-            let known = self.report.findings.iter().any(|finding| finding.is_of(&pack));
+            let known = self
+                .report
+                .findings
+                .iter()
+                .any(|finding| finding.is_of(&pack));
             if !known {
                 self.report.findings.push(Finding::of_pack(
                     &pack,

@@ -55,10 +55,15 @@ pub fn reindex(store: &dyn Store) -> Result<ReindexReport, ReindexError> {
     // Segments first: every pack that one of them tells of is then found.
     let old = store.list_indexes()?;
     let mut packs = store.list_packs()?;
-    packs.extend(store.list_trash()?.into_iter().filter_map(|what| match what.object {
-        Object::Pack(id) => Some(id),
-        Object::Manifest(_) => None,
-    }));
+    packs.extend(
+        store
+            .list_trash()?
+            .into_iter()
+            .filter_map(|what| match what.object {
+                Object::Pack(id) => Some(id),
+                Object::Manifest(_) => None,
+            }),
+    );
     packs.extend(store.list_packs()?);
     packs.sort();
     packs.dedup();

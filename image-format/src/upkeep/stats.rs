@@ -135,7 +135,10 @@ pub fn stats<S: Store>(share: &Share<S>) -> Result<ShareStats, ShareError> {
 /// The store failed, or an image cannot be read.
 pub fn marginal<S: Store>(share: &Share<S>, image: &ImageId) -> Result<ImageStats, ShareError> {
     let owners = Owners::of(share)?;
-    let found = owners.images.into_iter().find(|stats| stats.image == *image);
+    let found = owners
+        .images
+        .into_iter()
+        .find(|stats| stats.image == *image);
     found.ok_or_else(|| ShareError::Unknown {
         asked: image.to_string(),
     })
@@ -158,7 +161,9 @@ pub fn shared<S: Store>(share: &Share<S>, record: &ImageRecord) -> Result<Vec<Sh
         }
         let mut bytes = 0;
         for chunk in share.image_chunks(&other)? {
-            let both = index.locate(&chunk.id).filter(|at| ours.has(at.segment, at.row));
+            let both = index
+                .locate(&chunk.id)
+                .filter(|at| ours.has(at.segment, at.row));
             bytes += both.map_or(0, |_| u64::from(chunk.length));
         }
         all.push(Shared {
@@ -184,7 +189,9 @@ impl Owners {
         let rows = index.segments().iter();
         let mut owners = Self {
             images: Vec::new(),
-            rows: rows.map(|rows| vec![NONE; rows.chunks() as usize]).collect(),
+            rows: rows
+                .map(|rows| vec![NONE; rows.chunks() as usize])
+                .collect(),
         };
         for (record, number) in each_once(share).into_iter().zip(0_u32..) {
             let mut unique = 0;

@@ -13,6 +13,10 @@ use serde::Serialize;
 /// The words beside a proof. Nobody signed it: it is worth as much as the file.
 #[derive(Debug, Serialize)]
 pub(super) struct Receipt {
+    receipt: &'static str,
+    version: u32,
+    /// Seconds since 1970.
+    time: u64,
     name: String,
     sequence: u64,
     /// The partition of the image, when it was one alone.
@@ -20,8 +24,9 @@ pub(super) struct Receipt {
     target: String,
     size: u64,
     sector_size: u32,
-    applied: u64,
     proof: Proof,
+    /// Room for one; this version leaves it empty.
+    signature: Option<String>,
 }
 
 impl Receipt {
@@ -34,14 +39,17 @@ impl Receipt {
     ) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
+            receipt: "mimeo disk receipt",
+            version: 0,
+            time: since.map_or(0, |since| since.as_secs()),
             name: record.name.clone(),
             sequence: record.sequence,
             partition,
             target,
             size: plan.layout.size,
             sector_size: plan.layout.sector_size,
-            applied: since.map_or(0, |since| since.as_secs()),
             proof,
+            signature: None,
         }
     }
 

@@ -131,7 +131,8 @@ impl Look<'_, '_> {
     fn against_index(&mut self, jobs: &[BlockJob]) {
         let share = self.share;
         for segment in share.index().segments() {
-            for place in segment.blocks_of(&self.pack) {
+            let pack = self.pack;
+            for place in segment.blocks_of(&pack) {
                 let own = jobs.binary_search_by_key(&place.offset, |job| job.place.offset);
                 let own = own.ok().and_then(|at| jobs.get(at));
                 match own {

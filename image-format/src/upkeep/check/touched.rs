@@ -66,7 +66,10 @@ impl Touched {
         };
         self.add_place(&at.place, needs);
         let segment = index.segments().get(at.segment);
-        for base in segment.map(|segment| segment.bases_of(at.block)).unwrap_or_default() {
+        for base in segment
+            .map(|segment| segment.bases_of(at.block))
+            .unwrap_or_default()
+        {
             if let Some((place, _)) = index.find_plain(&base.id) {
                 self.add_place(&place, needs);
             }
@@ -94,8 +97,7 @@ struct Needs {
 impl Needs {
     fn has(&self, finding: &Finding) -> bool {
         let chunk = |id: &ChunkId| finding.expected.ends_with(&id.to_string());
-        let block =
-            |at: &(PackId, u64)| finding.is_of(&at.0) && finding.offset == Some(at.1);
+        let block = |at: &(PackId, u64)| finding.is_of(&at.0) && finding.offset == Some(at.1);
         self.chunks.iter().any(chunk)
             || self.blocks.iter().any(block)
             || self.packs.iter().any(|pack| finding.is_of(pack))
