@@ -21,7 +21,7 @@ pub use cut::{Cut, Cutter, HashedChunk};
 pub use image::ImageWriter;
 pub use stream::{Pieces, StreamWriter};
 
-use crate::block::{self, SealError};
+use crate::block::SealError;
 use crate::entry::Piece;
 use crate::fetch::MissingChunk;
 use crate::ids::{ChunkId, ChunkRef, ImageId, PackId, SegmentId};

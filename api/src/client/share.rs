@@ -142,6 +142,7 @@ fn call(verb: Verb, subject: &dyn std::fmt::Display) -> Call {
     Call {
         verb,
         subject: subject.to_string(),
+        other: String::new(),
         number: 0,
         length: 0,
     }
@@ -248,6 +249,16 @@ impl Store for RemoteStore {
     }
     fn destroy(&self, what: &Trashed) -> Result<bool, StoreError> {
         self.was(Verb::Destroy, what)
+    }
+    fn adopt(&self, what: &Trashed, ours: &Trashed) -> Result<bool, StoreError> {
+        let call = Call {
+            other: ours.to_string(),
+            ..call(Verb::Adopt, what)
+        };
+        match self.ask(&call, &[])?.0 {
+            Answer::Was { there } => Ok(there),
+            _ => Err(self.odd(Verb::Adopt)),
+        }
     }
     fn list_trash(&self) -> Result<Vec<Trashed>, StoreError> {
         self.list(Verb::ListTrash)

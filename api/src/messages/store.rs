@@ -41,6 +41,7 @@ pub enum Verb {
     Condemn,
     Restore,
     Destroy,
+    Adopt,
     ListTrash,
     TrashLength,
     Settle,
@@ -86,6 +87,7 @@ impl Verb {
             | Self::TidyRefs
             | Self::Condemn
             | Self::Destroy
+            | Self::Adopt
             | Self::Settle
             | Self::PutSeal
             | Self::RemoveSeal => Needs::Keeping,
@@ -102,6 +104,9 @@ pub struct Call {
     /// An id, a lease, a run, something in the trash, or an image's name.
     #[serde(default)]
     pub subject: String,
+    /// The other name where there are two.
+    #[serde(default)]
+    pub other: String,
     /// A ref's sequence, or an offset in bytes.
     #[serde(default)]
     pub number: u64,
@@ -211,6 +216,7 @@ mod tests {
         let call = Call {
             verb: Verb::ReadPackPart,
             subject: "ab".to_owned(),
+            other: String::new(),
             number: 7,
             length: 9,
         };

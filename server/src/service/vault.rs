@@ -127,6 +127,11 @@ fn ask(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<Answered, StoreEr
         Verb::Condemn => was(store.condemn(&parsed("file", call)?)?),
         Verb::Restore => was(store.restore(&parsed("file", call)?)?),
         Verb::Destroy => was(store.destroy(&parsed("file", call)?)?),
+        Verb::Adopt => {
+            let wrong = |_| refused("file", call, "it is no name of this kind".to_owned());
+            let ours = call.other.parse().map_err(wrong)?;
+            was(store.adopt(&parsed("file", call)?, &ours)?)
+        }
         Verb::RemoveSeal => was(store.remove_seal(&parsed("seal", call)?)?),
         Verb::RemoveLease => was(store.remove_lease(&parsed("lease", call)?)?),
         Verb::Locate => located(store, call, bytes),
@@ -248,7 +253,7 @@ fn pack_tables(store: &dyn Store, pack: &PackId) -> Result<Vec<image_format::Blo
             .read_pack_part(pack, length - wanted, part)
             .map_err(words)
     };
-    let trailer = read(u64::from(pack::TRAILER_LENGTH))?;
+    let trailer = read(pack::TRAILER_LENGTH as u64)?;
     let tail = pack::tail_length(length, &trailer).map_err(|error| chain(&error))?;
     pack::reindex(pack, length, &read(tail)?).map_err(|error| chain(&error))
 }

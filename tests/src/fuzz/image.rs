@@ -252,18 +252,17 @@ pub(super) fn witnesses(input: &[u8]) {
 
 /// A ref that decodes encodes to one that says the same.
 pub(super) fn image_ref(input: &[u8]) {
-    let Ok(record) = refs::decode(input, 0) else {
+    let Ok(read) = refs::decode(input, 0, None) else {
         return;
     };
+    let record = read.record;
     assert!(record.name.len() <= refs::MAX_NAME);
-    let bytes = refs::encode(&record).expect("a decoded ref encodes");
-    assert_eq!(
-        refs::decode(&bytes, record.sequence).expect("it decodes again"),
-        record
-    );
+    let bytes = refs::encode(&record, None).expect("a decoded ref encodes");
+    let again = refs::decode(&bytes, record.sequence, None).expect("it decodes again");
+    assert_eq!(again.record, record);
     if let Some(newer) = record.sequence.checked_add(1) {
         assert!(
-            refs::decode(&bytes, newer).is_err(),
+            refs::decode(&bytes, newer, None).is_err(),
             "an older image was put back"
         );
     }

@@ -153,7 +153,9 @@ impl Look<'_, '_> {
                 let Some((told, block)) = segment.chunk_row(row) else {
                     continue;
                 };
-                let here = segment.block_row(block).is_some_and(|(place, _)| place == job.place);
+                let here = segment
+                    .block_row(block)
+                    .is_some_and(|(place, _)| place == job.place);
                 let twin = |own: &crate::job::ChunkInBlock| *own == told;
                 if here && !job.chunks.iter().any(twin) {
                     let told = format!(
