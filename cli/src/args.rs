@@ -3,6 +3,8 @@
 mod apply;
 mod capture;
 mod image;
+mod image_names;
+mod share;
 mod transfer;
 
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
 
 pub(crate) use apply::{ApplyArgs, VerifyArgs};
+pub(crate) use image_names::{DeleteArgs, TagArgs};
+pub(crate) use share::{CheckArgs, GcArgs, ShareCommand};
 pub(crate) use capture::{CaptureArgs, TreeArgs};
 pub(crate) use image::*;
 
@@ -36,7 +40,7 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make or check a deployment share
+    /// Make a deployment share, check it, keep it small
     #[command(subcommand)]
     Share(ShareCommand),
     /// Capture a disk or a directory into an image, without changing it
@@ -71,21 +75,6 @@ pub(crate) enum Command {
         /// Folder for the pages; made if it is not there
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-    },
-}
-
-/// `mimeo share`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ShareCommand {
-    /// Make an empty share in a new or empty folder
-    Init {
-        /// The folder
-        dir: PathBuf,
-    },
-    /// Read everything in the share and check that every image is whole
-    Check {
-        /// The share's folder
-        dir: PathBuf,
     },
 }
 

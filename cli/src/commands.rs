@@ -5,6 +5,7 @@ mod apply_disk;
 pub(crate) mod boot;
 mod capture;
 mod image;
+mod image_names;
 mod machine;
 mod manual;
 mod receipt;

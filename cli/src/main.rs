@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod location;
 mod output;
+mod signing;
 mod size;
 
 use std::process::ExitCode;

@@ -391,9 +391,7 @@ impl<'s> Ingest<'s> {
         if let Some(length) = self.pending.get(id) {
             return Some(*length);
         }
-        let (place, chunk) = self.index.find(id)?;
-        self.guard.uses(place.pack);
-        Some(chunk.length)
+        self.guard.find(&self.index, id)
     }
 
     /// A chunk that an entry names was written here or is in the store, as long as it says.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{ExportArgs, ImportArgs};
+use super::{DeleteArgs, ExportArgs, ImportArgs, TagArgs};
 
 /// `mimeo image`.
 #[derive(Debug, Subcommand)]
@@ -32,6 +32,10 @@ pub(crate) enum ImageCommand {
     Export(ExportArgs),
     /// Copy the images of a single file (.mim) into a share
     Import(ImportArgs),
+    /// Give an image one more name
+    Tag(TagArgs),
+    /// Delete a version of an image; `share gc` then frees what it alone needed
+    Delete(DeleteArgs),
 }
 
 /// Where images lie.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use image_format::{ImageRecord, Share, Store};
 use imager::look::Tree;
 
-use super::transfer;
+use super::{image_names, transfer};
 use crate::args::{ImageArg, ImageCommand, PartitionArg};
 use crate::location;
 
@@ -28,6 +28,8 @@ pub(crate) fn run(command: ImageCommand, json: bool) -> Result<()> {
         ImageCommand::Mount(args) => mount::run(&args, json),
         ImageCommand::Export(args) => transfer::export(&args, json),
         ImageCommand::Import(args) => transfer::import(&args, json),
+        ImageCommand::Tag(args) => image_names::tag(&args, json),
+        ImageCommand::Delete(args) => image_names::delete(&args, json),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::IngestError;
-use crate::ids::PackId;
+use crate::ids::{ChunkId, PackId};
 use crate::index::Index;
 use crate::store::trash::unlike;
 use crate::store::{Object, RefName, Store, StoreError};
@@ -37,6 +37,18 @@ impl<'s> Guard<'s> {
     /// From now on the image needs something of this pack.
     pub(crate) fn uses(&mut self, pack: PackId) {
         self.used.insert(pack);
+    }
+
+    /// Finds a chunk that the image shall count on, and counts on its pack and
+    /// on those of the bases its block leans on.
+    pub(crate) fn find(&mut self, index: &Index, id: &ChunkId) -> Option<u32> {
+        let at = index.locate(id)?;
+        self.uses(at.place.pack);
+        let segment = index.segments().get(at.segment)?;
+        for base in segment.bases_of(at.block) {
+            self.uses(index.locate_plain(&base.id)?.place.pack);
+        }
+        Some(at.chunk.length)
     }
 
     /// A salt for the next index segment.

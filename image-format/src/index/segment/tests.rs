@@ -1,4 +1,5 @@
 use super::*;
+use crate::index::Index;
 
 /// `packs` packs of two blocks with three chunks each.
 fn jobs(packs: u8) -> Vec<BlockJob> {
@@ -128,7 +129,7 @@ fn block_is_known_with_its_bases_and_a_base_is_looked_for_in_plain_blocks() {
     let segment = Segment::decode(Segment::encode(&jobs).unwrap()).unwrap();
     for job in &jobs {
         assert_eq!(segment.bases(&job.place), Some(job.bases.clone()));
-        let plain = segment.find_plain(&job.chunks[0].id);
+        let plain = Index::new(vec![segment.clone()]).find_plain(&job.chunks[0].id);
         assert_eq!(plain.is_some(), job.bases.is_empty());
     }
     let elsewhere = BlockPlace {

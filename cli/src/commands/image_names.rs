@@ -1,0 +1,64 @@
+//! `mimeo image tag` and `mimeo image delete`: names of images come and go.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use image_format::refs::signature::Signer;
+use image_format::upkeep::gc::{GcOptions, gc};
+use image_format::upkeep::names;
+use image_format::{DirStore, Share};
+
+use crate::args::{DeleteArgs, TagArgs};
+use crate::output::{self, bytes};
+use crate::signing::KeyFile;
+
+/// Gives an image one more name.
+pub(crate) fn tag(args: &TagArgs, json: bool) -> Result<()> {
+    let opening = || format!("opening the share {}", args.share.display());
+    let store = DirStore::open(&args.share).with_context(opening)?;
+    let key = args.sign.as_deref().map(KeyFile::load).transpose()?;
+    let signer = key.as_ref().map(|key| key as &dyn Signer);
+    let record = names::tag(&store, &args.image, &args.name, signer)
+        .with_context(|| format!("naming {} also {}", args.image, args.name))?;
+    output::show(json, &record, || {
+        format!(
+            "{} version {} is image {}",
+            record.name,
+            record.sequence,
+            record.image.short()
+        )
+    })
+}
+
+/// Takes a name from an image, and tells what can be collected by now.
+pub(crate) fn delete(args: &DeleteArgs, json: bool) -> Result<()> {
+    let deleting = || format!("deleting {}", args.image);
+    let store = DirStore::open(&args.share)
+        .with_context(|| format!("opening the share {}", args.share.display()))?;
+    let share = Share::open(&store).with_context(deleting)?;
+    let chosen = names::chosen(&share, &args.image, args.all).with_context(deleting)?;
+    names::delete(&store, &chosen).with_context(deleting)?;
+    let options = GcOptions {
+        dry_run: true,
+        grace: Duration::MAX,
+        ..GcOptions::default()
+    };
+    // It is deleted, whatever can be told of the rest of the share.
+    let would = gc(&store, &options).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
+    let value = match &would {
+        Ok(would) => serde_json::json!({
+            "deleted": chosen, "gc": would, "gc_frees": would.freed()
+        }),
+        Err(error) => serde_json::json!({ "deleted": chosen, "gc_error": error }),
+    };
+    output::show(json, &value, || {
+        let names = chosen
+            .iter()
+            .map(|record| format!("{} version {} is deleted\n", record.name, record.sequence));
+        let text: String = names.collect();
+        match &would {
+            Ok(would) => format!("{text}`mimeo share gc` would free {}", bytes(would.freed())),
+            Err(error) => format!("{text}what `mimeo share gc` would free cannot be told: {error}"),
+        }
+    })
+}
