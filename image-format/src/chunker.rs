@@ -16,9 +16,9 @@ const AVERAGE: usize = 1 << 20;
 /// Of a stream's first bytes so many are looked at to tell its kind.
 pub const HEAD: usize = 4096;
 /// Small enough for a page that changed, large enough for the index.
-const FIXED: usize = 32 << 10;
+const FIXED: usize = 16 << 10;
 /// More pieces than this make a manifest large: then they are longer.
-const FIXED_PIECES: u64 = 1 << 17;
+const FIXED_PIECES: u64 = 1 << 20;
 /// Below this only the name says that a stream is written at random: first
 /// bytes like those of a disk are no rarity among firmware and boot sectors.
 const DISK_AT_LEAST: u64 = 64 << 20;

@@ -6,6 +6,7 @@
 //! stops it earlier leaves files nobody refers to, never an image that lies.
 
 mod cut;
+mod error;
 pub(crate) mod guard;
 mod image;
 mod press;
@@ -15,25 +16,24 @@ mod stream;
 use std::collections::HashMap;
 use std::thread::Scope;
 
-use thiserror::Error;
-
 pub use cut::{Cut, Cutter, HashedChunk};
+pub use error::IngestError;
 pub use image::ImageWriter;
 pub use stream::{Pieces, StreamWriter};
 
 use crate::block::SealError;
 use crate::entry::Piece;
 use crate::fetch::MissingChunk;
-use crate::ids::{ChunkId, ChunkRef, ImageId, PackId, SegmentId};
+use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
 use crate::image::{ImageRecord, Manifest, SystemWords};
-use crate::index::{Index, IndexError, Segment, SegmentError};
+use crate::index::{Index, Segment};
 use crate::job::BlockJob;
 use crate::lane::{Gathered, LaneKey, Lanes};
-use crate::manifest::{ManifestError, Root};
-use crate::pack::{PackBuilder, PackError};
+use crate::manifest::Root;
+use crate::pack::PackBuilder;
 use crate::profile::Profile;
-use crate::refs::{self, CommitError, RefError};
-use crate::store::{RefName, Store, StoreError};
+use crate::refs;
+use crate::store::{RefName, Store};
 use guard::Guard;
 use press::{Press, Pressed};
 use stow::{Stow, Stowed};
@@ -409,76 +409,4 @@ impl<'s> Ingest<'s> {
 
 fn chunk_length(bytes: &[u8]) -> Result<u32, IngestError> {
     u32::try_from(bytes.len()).map_err(|_| SealError::Length { found: bytes.len() }.into())
-}
-
-/// Storing an image failed; the share is as it was.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum IngestError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The store's index cannot be read.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// A segment could not be made.
-    #[error("making an index segment")]
-    Segment(#[from] SegmentError),
-    /// A block could not be made.
-    #[error(transparent)]
-    Block(#[from] SealError),
-    /// A pack could not be made.
-    #[error("making a pack")]
-    Pack(#[from] PackError),
-    /// The manifest says what no reader accepts.
-    #[error("the image cannot be stored")]
-    Manifest(#[from] ManifestError),
-    /// The name cannot be used.
-    #[error(transparent)]
-    Name(#[from] RefError),
-    /// The manifest names a chunk that was never written.
-    #[error("the image is incomplete")]
-    Missing(#[from] MissingChunk),
-    /// The manifest tells another length than the chunk has.
-    #[error("chunk {id} has {expected} bytes, the manifest says {found}")]
-    ChunkLength {
-        /// Which.
-        id: ChunkId,
-        /// What it has.
-        expected: u32,
-        /// What the manifest says.
-        found: u32,
-    },
-    /// A stream was shorter or longer than announced: it changed while it was read.
-    #[error("a stream of {expected} bytes had {found}: it changed while it was read")]
-    Size {
-        /// What was announced.
-        expected: u64,
-        /// What came.
-        found: u64,
-    },
-    /// What was written does not read back.
-    #[error("the {what} just made does not read back: test this machine's memory")]
-    ReadBack {
-        /// What.
-        what: &'static str,
-    },
-    /// A thread that compresses is gone.
-    #[error("a compressing thread stopped: out of memory?")]
-    Thread,
-    /// Something failed before; nothing more is written.
-    #[error("storing this image failed before: begin again")]
-    Broken,
-    /// The ref could not be written.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    /// This machine slept so long that its lease was taken for a dead one's.
-    #[error(
-        "pack {} was collected while this capture stood still for hours: capture again",
-        pack.short()
-    )]
-    Collected {
-        /// What the image would have needed.
-        pack: PackId,
-    },
 }

@@ -9,6 +9,7 @@
 //! nor devices are opened. What waits between two steps is bounded in bytes.
 
 mod before;
+mod bytes;
 mod error;
 mod identity;
 mod line;

@@ -7,12 +7,12 @@ use image_format::chunker::WHOLE_BELOW;
 use image_format::entry::{Content, Entry, INLINE_LIMIT, Kind, Times, Timestamp};
 use image_format::ingest::{Cut, Cutter, HashedChunk, Pieces};
 use image_format::manifest::Witness;
-use rustix::buffer::spare_capacity;
-use rustix::fs::{FileType, SeekFrom};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::TreeError;
 use super::before::UNTRUSTED;
+use super::bytes::{again, stretch, whole};
 use super::link::Link;
 use super::notes::{Notes, Reason};
 use super::walk::Named;
@@ -373,45 +373,5 @@ fn hand_on(cut: Cut, sink: &mut Sink<'_>) -> Result<(), Unheard> {
     match sink(Item::Cut(cut), weight) {
         true => Ok(()),
         false => Err(Unheard),
-    }
-}
-
-/// All bytes of a small file, at most as many as it had.
-fn whole(fd: &OwnedFd, size: u64) -> Result<Vec<u8>, Errno> {
-    let size = usize::try_from(size).map_err(|_| Errno::FBIG)?;
-    let mut bytes = Vec::with_capacity(size);
-    while bytes.len() < size {
-        let at = bytes.len() as u64;
-        let read = again(|| rustix::io::pread(fd, spare_capacity(&mut bytes), at))?;
-        if read == 0 {
-            break;
-        }
-    }
-    bytes.truncate(size);
-    Ok(bytes)
-}
-
-/// The next stretch of data from `at` on, and its end; an empty one at the end.
-fn stretch(fd: &OwnedFd, at: u64, size: u64) -> Result<(u64, u64), Errno> {
-    let data = match rustix::fs::seek(fd, SeekFrom::Data(at)) {
-        Ok(data) => data.clamp(at, size),
-        Err(Errno::NXIO) => return Ok((size, size)),
-        // A file system without holes.
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok((at, size)),
-        Err(other) => return Err(other),
-    };
-    match rustix::fs::seek(fd, SeekFrom::Hole(data)) {
-        Ok(hole) if hole > data => Ok((data, hole.min(size))),
-        Ok(_) | Err(Errno::NXIO) => Ok((data, size)),
-        Err(other) => Err(other),
-    }
-}
-
-fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
     }
 }
