@@ -73,6 +73,30 @@ fn again(row: &Row, tool: &Tool, place: &Workplace<'_>, outcome: &mut Outcome) {
 }
 
 fn failed(tool: &Tool, error: &anyhow::Error) -> Outcome {
-    println!("  {}: {error:#}", tool.name);
-    Outcome::Failed(error.to_string())
+    let why = last_words(&format!("{error:#}"));
+    println!("  {} failed: {why}", tool.name);
+    Outcome::Failed(why)
+}
+
+/// The end of what a program said, where the reason is; before it come the
+/// command with all its variables, and bars of progress.
+fn last_words(text: &str) -> String {
+    let line = text
+        .split(['\n', '\r'])
+        .map(str::trim)
+        .rfind(|line| !line.is_empty());
+    line.unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn a_failure_is_told_by_the_last_line_and_not_by_progress() {
+        let said =
+            "\"time\" \"bash\" ended with exit status: 1:\n  10 %\r  20 %\rno space left\n\n";
+        assert_eq!(last_words(said), "no space left");
+        assert_eq!(last_words(&"x".repeat(5000)).len(), 200);
+    }
 }

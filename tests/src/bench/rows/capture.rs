@@ -36,7 +36,7 @@ pub(super) const FAST: Row = Row {
         peer(
             "wimlib XPRESS",
             "wimlib-imagex",
-            r#"wimlib-imagex capture "$tree" "$new/image.wim" bench --unix-data --compress=XPRESS"#,
+            r#"wimlib-imagex capture "$tree" "$new/image.wim" bench --unix-data --compress=XPRESS > /dev/null"#,
         ),
         Tool {
             before: r#"borg init --encryption none "$new/store""#,
@@ -88,7 +88,7 @@ pub(super) const ARCHIVE: Row = Row {
         peer(
             SOLID,
             "wimlib-imagex",
-            r#"wimlib-imagex capture "$tree" "$new/image.wim" bench --unix-data --solid"#,
+            r#"wimlib-imagex capture "$tree" "$new/image.wim" bench --unix-data --solid > /dev/null"#,
         ),
     ],
     claims: &[

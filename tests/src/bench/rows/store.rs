@@ -57,9 +57,9 @@ done"#,
         peer(
             WIM,
             "wimlib-imagex",
-            r#"wimlib-imagex capture "$desktop" "$new/store.wim" desktop --unix-data --compress=XPRESS
-wimlib-imagex append "$updated" "$new/store.wim" updated --unix-data
-wimlib-imagex append "$system" "$new/store.wim" system --unix-data"#,
+            r#"wimlib-imagex capture "$desktop" "$new/store.wim" desktop --unix-data --compress=XPRESS > /dev/null
+wimlib-imagex append "$updated" "$new/store.wim" updated --unix-data > /dev/null
+wimlib-imagex append "$system" "$new/store.wim" system --unix-data > /dev/null"#,
         ),
         peer(
             "casync",
