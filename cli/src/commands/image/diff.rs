@@ -8,7 +8,8 @@ use image_format::entry::{Entry, Kind, Timestamp};
 use imager::look::diff::{Aspect, Change, Pair, diff, pairs};
 use imager::look::{Last, LookError, Tree};
 
-use super::{ls, open};
+use super::ls;
+use crate::location::open;
 use crate::args::DiffArgs;
 use crate::output::{JsonList, bytes, moment};
 
