@@ -4,12 +4,10 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use image_format::BlockJob;
-use image_format::block;
 use image_format::entry::{Content, Kind, Piece};
-use image_format::ids::ChunkId;
 use image_format::image::Manifest;
 use image_format::store::Source;
+use image_format::{BlockJob, ChunkRef, Expander, Index, Segment};
 use imager::plan::OverlayFile;
 use winpe_assets::first_run;
 
@@ -75,29 +73,21 @@ pub(super) fn hosts_of(
 }
 
 fn fetch(pieces: &[Piece], jobs: &[BlockJob], source: &dyn Source) -> Result<Vec<u8>> {
+    let index = Index::new(vec![Segment::decode(Segment::encode(jobs)?)?]);
+    let expander = Expander::new(&index, source);
     let mut bytes = Vec::new();
     for piece in pieces {
-        match piece {
+        match *piece {
             // The sum of all pieces was compared with a limit.
             Piece::Hole { length } => {
-                bytes.resize(bytes.len() + usize::try_from(*length)?, 0);
+                bytes.resize(bytes.len() + usize::try_from(length)?, 0);
             }
-            Piece::Chunk { id, .. } => bytes.extend(chunk(id, jobs, source)?),
+            Piece::Chunk { id, length } => {
+                bytes.extend(expander.chunk(&ChunkRef { id, length })?);
+            }
         }
     }
     Ok(bytes)
-}
-
-fn chunk(id: &ChunkId, jobs: &[BlockJob], source: &dyn Source) -> Result<Vec<u8>> {
-    let found = jobs.iter().find_map(|job| {
-        job.chunks
-            .iter()
-            .find(|chunk| chunk.id == *id)
-            .map(|chunk| (job.place, *chunk))
-    });
-    let (place, chunk) = found.with_context(|| format!("chunk {id} is in no block"))?;
-    let opened = block::open(&place, &source.block(&place)?)?;
-    Ok(opened.chunk(&chunk)?.to_vec())
 }
 
 /// `hosts` with `name` as the machine's own, whatever its own was before.
@@ -121,6 +111,7 @@ fn own_name_in(hosts: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use image_format::entry::Entry;
+    use image_format::ids::ChunkId;
     use image_format::image::VolumeTree;
     use image_format::layout::{DiskLayout, Scheme};
     use image_format::store::{BlockPlace, StoreError};

@@ -37,6 +37,7 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
         corpus.put("image_ref", "reference", &store.read_ref(&at)?)?;
     }
     super::single::make(corpus, &store)?;
+    super::codec::make(corpus)?;
     Ok(())
 }
 

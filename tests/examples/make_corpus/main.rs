@@ -3,6 +3,7 @@
 //! `cargo run --release -p lab --example make_corpus`.
 
 mod boot;
+mod codec;
 mod disks;
 mod image;
 mod single;
