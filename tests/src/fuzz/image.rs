@@ -2,11 +2,11 @@
 
 use image_format::ChunkInBlock;
 use image_format::block::{self, Filter, FilterChoice, MAX_RAW, SealOptions};
-use image_format::store::{LeaseId, Run, Trashed};
 use image_format::ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId};
 use image_format::layout::DiskLayout;
 use image_format::manifest::{self, ManifestError, Root, image_id};
 use image_format::pack::{self, PackBuilder};
+use image_format::store::{LeaseId, Run, Trashed};
 use image_format::{
     BlockJob, BlockPlace, Index, Manifest, Profile, Segment, VolumeTree, refs, volume_proof,
 };
