@@ -117,6 +117,7 @@ fn made_up_file_systems_and_files_are_refused_and_mounts_are_left_out() {
     assert!(Share::open(&store).unwrap().images().is_empty());
 }
 
+
 #[test]
 fn what_is_mounted_inside_is_left_out_and_its_place_is_there() {
     use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
