@@ -17,10 +17,10 @@ use crate::commands::boot::BootArgs;
 use crate::exit::CODES;
 
 pub(crate) use apply::{ApplyArgs, VerifyArgs};
-pub(crate) use image_names::{DeleteArgs, TagArgs};
-pub(crate) use share::{CheckArgs, GcArgs, ShareCommand};
 pub(crate) use capture::{CaptureArgs, TreeArgs};
 pub(crate) use image::*;
+pub(crate) use image_names::{DeleteArgs, TagArgs};
+pub(crate) use share::{CheckArgs, GcArgs, ShareCommand};
 
 /// Disk imaging and lite-touch deployment
 ///

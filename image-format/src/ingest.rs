@@ -189,7 +189,7 @@ impl<'s> Ingest<'s> {
             Cut::Chunk(chunk) => {
                 let (id, length) = (chunk.id(), chunk_length(chunk.bytes())?);
                 let key = pieces.key_for(chunk.bytes());
-                if self.is_new(id, length) {
+                if self.is_new(id, length)? {
                     self.gather(key, id, chunk.into_bytes())?;
                 }
                 pieces.push(Piece::Chunk { id, length });
@@ -272,23 +272,25 @@ impl<'s> Ingest<'s> {
     /// Takes one chunk of a stream.
     fn chunk(&mut self, key: &LaneKey, bytes: &[u8]) -> Result<(ChunkId, u32), IngestError> {
         let (id, length) = (ChunkId::of(bytes), chunk_length(bytes)?);
-        if self.is_new(id, length) {
+        if self.is_new(id, length)? {
             self.gather(key, id, bytes.to_vec())?;
         }
         Ok((id, length))
     }
 
     /// Counts a chunk; whether its bytes are wanted.
-    fn is_new(&mut self, id: ChunkId, length: u32) -> bool {
+    fn is_new(&mut self, id: ChunkId, length: u32) -> Result<bool, IngestError> {
+        // Also a capture that finds everything stored is alive.
+        self.guard.beat()?;
         self.progress.read += u64::from(length);
         self.progress.chunks += 1;
         if self.known(&id).is_some() {
-            return false;
+            return Ok(false);
         }
         self.progress.new += u64::from(length);
         self.progress.new_chunks += 1;
         self.pending.insert(id, length);
-        true
+        Ok(true)
     }
 
     fn gather(&mut self, key: &LaneKey, id: ChunkId, bytes: Vec<u8>) -> Result<(), IngestError> {
@@ -396,6 +398,7 @@ impl<'s> Ingest<'s> {
 
     /// A chunk that an entry names was written here or is in the store, as long as it says.
     fn check_chunk(&mut self, chunk: &ChunkRef) -> Result<(), IngestError> {
+        self.guard.beat()?;
         match self.known(&chunk.id).ok_or(MissingChunk { id: chunk.id })? {
             length if length == chunk.length => Ok(()),
             length => Err(IngestError::ChunkLength {

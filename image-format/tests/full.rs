@@ -21,7 +21,10 @@ fn capture_that_finds_the_disk_full_says_so_and_the_next_one_succeeds() {
         store.set_room(Some(u64::MAX));
         kit::ingest(&store, "pc", &kit::files(2)[..12]).unwrap();
         let packs = store.list_packs().unwrap();
-        packs.iter().map(|id| store.pack_facts(id).unwrap().length).sum::<u64>()
+        packs
+            .iter()
+            .map(|id| store.pack_facts(id).unwrap().length)
+            .sum::<u64>()
     };
     let mut refused = 0;
     for left in (0..room).step_by(usize::try_from(room / 40).unwrap()) {
@@ -54,7 +57,9 @@ impl<'d> SmallDisk<'d> {
             .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
             .arg(dir)
             .output();
-        mount.is_ok_and(|done| done.status.success()).then_some(Self(dir))
+        mount
+            .is_ok_and(|done| done.status.success())
+            .then_some(Self(dir))
     }
 }
 

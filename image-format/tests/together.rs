@@ -60,7 +60,11 @@ fn captures_applies_and_collections_at_once_lose_nothing() {
     let dir = dir.path();
     DirStore::init(dir).unwrap();
     let over = AtomicBool::new(false);
-    let (runs, destroyed, reads) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (runs, destroyed, reads) = (
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
     let collect = || {
         let store = DirStore::open(dir).unwrap();
         let options = GcOptions {

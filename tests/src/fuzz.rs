@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("directory", image::directory),
     ("witnesses", image::witnesses),
     ("image_ref", image::image_ref),
+    ("trash_name", image::trash_name),
     ("mim_section", single::section),
     ("mim_footer", single::footer),
     ("mim_tables", single::mim_tables),

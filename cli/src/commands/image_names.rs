@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 use image_format::refs::signature::Signer;
 use image_format::upkeep::gc::{GcOptions, gc};
 use image_format::upkeep::names;
-use image_format::{DirStore, Share};
+use image_format::Share;
 
 use crate::args::{DeleteArgs, TagArgs};
+use crate::location;
 use crate::output::{self, bytes};
 use crate::signing::KeyFile;
 
 /// Gives an image one more name.
 pub(crate) fn tag(args: &TagArgs, json: bool) -> Result<()> {
-    let opening = || format!("opening the share {}", args.share.display());
-    let store = DirStore::open(&args.share).with_context(opening)?;
+    let store = location::store(&args.share)?;
     let key = args.sign.as_deref().map(KeyFile::load).transpose()?;
     let signer = key.as_ref().map(|key| key as &dyn Signer);
     let record = names::tag(&store, &args.image, &args.name, signer)
@@ -33,8 +33,7 @@ pub(crate) fn tag(args: &TagArgs, json: bool) -> Result<()> {
 /// Takes a name from an image, and tells what can be collected by now.
 pub(crate) fn delete(args: &DeleteArgs, json: bool) -> Result<()> {
     let deleting = || format!("deleting {}", args.image);
-    let store = DirStore::open(&args.share)
-        .with_context(|| format!("opening the share {}", args.share.display()))?;
+    let store = location::store(&args.share)?;
     let share = Share::open(&store).with_context(deleting)?;
     let chosen = names::chosen(&share, &args.image, args.all).with_context(deleting)?;
     names::delete(&store, &chosen).with_context(deleting)?;

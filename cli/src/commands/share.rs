@@ -103,17 +103,35 @@ fn gc_words(report: &GcReport, args: &GcArgs) -> String {
             text += &format!("{}\n", amount(found, what));
         }
     };
-    line(&report.restored, "files that images need move back from the trash");
-    line(&report.dead, &format!("packs no image needs {would}removed"));
+    line(
+        &report.restored,
+        "files that images need move back from the trash",
+    );
+    line(
+        &report.dead,
+        &format!("packs no image needs {would}removed"),
+    );
     line(
         &report.rewritten,
         &format!("packs of which little is needed {would}rewritten"),
     );
     line(&report.written, &format!("packs {would}written for them"));
-    line(&report.manifests, &format!("manifests without a name {would}removed"));
-    line(&report.spared, "packs left alone: a capture may be writing them");
-    line(&report.damaged, "packs are damaged and left alone: see `mimeo share check`");
-    line(&report.destroyed, &format!("files from the trash {would}destroyed"));
+    line(
+        &report.manifests,
+        &format!("manifests without a name {would}removed"),
+    );
+    line(
+        &report.spared,
+        "packs left alone: a capture may be writing them",
+    );
+    line(
+        &report.damaged,
+        "packs are damaged and left alone: see `mimeo share check`",
+    );
+    line(
+        &report.destroyed,
+        &format!("files from the trash {would}destroyed"),
+    );
     line(&report.waiting, "files wait in the trash");
     if report.merged > 0 {
         text += &format!("{} index segments merged\n", report.merged);
@@ -164,7 +182,13 @@ fn show_stats(dir: &Path, json: bool) -> Result<()> {
             ]
         };
         let heading = [
-            "name", "version", "image", "contents", "unique", "adds", "adds stored",
+            "name",
+            "version",
+            "image",
+            "contents",
+            "unique",
+            "adds",
+            "adds stored",
         ];
         text + &output::table(&heading, &found.each.iter().map(row).collect::<Vec<_>>())
     })

@@ -119,7 +119,12 @@ pub(crate) struct Seen {
     pub(crate) began: u64,
     /// For people.
     pub(crate) words: String,
+    /// Whether its holder may have written packs that no ref needs yet.
+    pub(crate) writes: bool,
 }
+
+/// Who stores packs before the ref that needs them.
+const WRITERS: [&str; 2] = ["capture", "optimize"];
 
 impl Seen {
     fn of(bytes: &[u8]) -> Self {
@@ -128,6 +133,9 @@ impl Seen {
         Self {
             mark: blake3::hash(bytes).to_hex().chars().take(32).collect(),
             began: body.as_ref().map_or(0, |body| body.began),
+            writes: body
+                .as_ref()
+                .is_none_or(|body| WRITERS.contains(&body.what.as_str())),
             words: body.as_ref().map_or("somebody".to_owned(), words),
         }
     }

@@ -4,9 +4,10 @@ use crate::Corpus;
 use anyhow::{Context, Result};
 use image_format::entry::{Entry, Kind, Timestamp, Xattr};
 use image_format::layout::{DiskLayout, Ext4Facts, FatFacts, Partition, Scheme, Volume};
+use image_format::store::{LeaseId, Object, Run, Trashed};
 use image_format::{
-    ImageRecord, ImageWriter, Ingest, IngestOptions, Manifest, MemoryStore, NewImage, Share,
-    Source, Store, SystemWords, Witness, pack,
+    ImageId, ImageRecord, ImageWriter, Ingest, IngestOptions, Manifest, MemoryStore, NewImage,
+    PackId, Segment, Share, Source, Store, SystemWords, Witness, pack,
 };
 
 pub(crate) fn make(corpus: &Corpus) -> Result<()> {
@@ -21,11 +22,10 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
         }
     }
     for (number, id) in store.list_indexes()?.iter().enumerate() {
-        corpus.put(
-            "segment",
-            &format!("segment-{number}"),
-            &store.read_index(id)?,
-        )?;
+        // Without the salt, so that the corpus is the same every time.
+        let jobs = Segment::decode(store.read_index(id)?)?.jobs();
+        let bytes = Segment::encode(&jobs)?;
+        corpus.put("segment", &format!("segment-{number}"), &bytes)?;
     }
     manifests(corpus, Share::open(&store)?)?;
     let empty = Manifest {
@@ -36,9 +36,31 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
     for at in store.list_refs()? {
         corpus.put("image_ref", "reference", &store.read_ref(&at)?)?;
     }
+    names(corpus)?;
     super::single::make(corpus, &store)?;
     super::codec::make(corpus)?;
     Ok(())
+}
+
+/// Names in a share's trash and among its leases.
+fn names(corpus: &Corpus) -> Result<()> {
+    let run = Run {
+        begun: 1_700_000_000,
+        number: 0x0123_4567_89ab_cdef,
+    };
+    let objects = [
+        Object::Pack(PackId::new([0x5a; 32])),
+        Object::Manifest(ImageId::new([0xa5; 32])),
+    ];
+    for object in objects {
+        let text = Trashed { run, object }.to_string();
+        let (_, kind) = text.split_once('-').unwrap_or_default();
+        let file = kind.split('-').next().unwrap_or_default();
+        corpus.put("trash_name", file, text.as_bytes())?;
+    }
+    corpus.put("trash_name", "run", run.to_string().as_bytes())?;
+    let lease = LeaseId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+    corpus.put("trash_name", "lease", lease.to_string().as_bytes())
 }
 
 /// A manifest in one piece and in its parts.

@@ -6,6 +6,7 @@ use image_format::ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId};
 use image_format::layout::DiskLayout;
 use image_format::manifest::{self, ManifestError, Root, image_id};
 use image_format::pack::{self, PackBuilder};
+use image_format::store::{LeaseId, Run, Trashed};
 use image_format::{
     BlockJob, BlockPlace, Index, Manifest, Profile, Segment, VolumeTree, refs, volume_proof,
 };
@@ -266,4 +267,19 @@ pub(super) fn image_ref(input: &[u8]) {
             "an older image was put back"
         );
     }
+}
+
+/// A name in a share's trash or among its leases has one spelling.
+pub(super) fn trash_name(input: &[u8]) {
+    fn one_spelling<T: std::str::FromStr + ToString>(text: &str) {
+        if let Ok(name) = text.parse::<T>() {
+            assert_eq!(name.to_string(), text);
+        }
+    }
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    one_spelling::<Trashed>(text);
+    one_spelling::<Run>(text);
+    one_spelling::<LeaseId>(text);
 }

@@ -30,6 +30,7 @@ pub(super) struct Rewriter<'v, 's> {
     raw: Vec<u8>,
     chunks: Vec<(ChunkId, u32)>,
     jobs: Vec<BlockJob>,
+    generation: u64,
     done: Rewritten,
 }
 
@@ -58,6 +59,7 @@ impl<'v, 's> Rewriter<'v, 's> {
             raw: Vec::new(),
             chunks: Vec::new(),
             jobs: Vec::new(),
+            generation: 0,
             done: Rewritten::default(),
         }
     }
@@ -73,6 +75,12 @@ impl<'v, 's> Rewriter<'v, 's> {
             self.done.damaged.add(bytes.len() as u64);
             return Ok(());
         };
+        let generation = self.generation_of(id);
+        if generation != self.generation {
+            // What counts before what stays as it was.
+            self.store_segment()?;
+            self.generation = generation;
+        }
         for job in &jobs {
             let live = self.needed.remove(&(*id, job.place.offset));
             if let Some(live) = live {
@@ -81,6 +89,12 @@ impl<'v, 's> Rewriter<'v, 's> {
         }
         self.done.packs.push(*id);
         Ok(())
+    }
+
+    fn generation_of(&self, pack: &PackId) -> u64 {
+        let segments = self.view.share.index().segments().iter();
+        let tell = segments.filter(|segment| segment.packs().any(|known| known == *pack));
+        tell.map(Segment::generation).max().unwrap_or(0)
     }
 
     fn block(&mut self, job: &BlockJob, pack: &[u8], live: &[ChunkInBlock]) -> Result<(), GcError> {
@@ -166,14 +180,19 @@ impl<'v, 's> Rewriter<'v, 's> {
     /// Stores the rest, and the index over all of it: only then may the old
     /// packs be thrown away.
     pub(super) fn finish(mut self) -> Result<Rewritten, GcError> {
+        self.store_segment()?;
+        Ok(self.done)
+    }
+
+    fn store_segment(&mut self) -> Result<(), GcError> {
         self.seal()?;
         self.store_pack()?;
-        if !self.jobs.is_empty() {
-            let bytes =
-                Segment::encode_salted(&self.jobs, self.view.share.index().generation(), unlike())?;
+        let jobs = std::mem::take(&mut self.jobs);
+        if !jobs.is_empty() {
+            let bytes = Segment::encode_salted(&jobs, self.generation, unlike())?;
             self.store.put_index(&SegmentId::of(&bytes), &bytes)?;
         }
-        Ok(self.done)
+        Ok(())
     }
 }
 

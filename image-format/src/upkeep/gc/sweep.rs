@@ -154,7 +154,8 @@ impl<'s> Sweep<'s> {
             .values()
             .map(|lease| lease.words.clone())
             .collect();
-        let spared_from = self.view.leases.values().map(|lease| lease.began).min();
+        let writers = self.view.leases.values().filter(|lease| lease.writes);
+        let spared_from = writers.map(|lease| lease.began).min();
         for id in &self.view.packs {
             let Some(facts) = amounts::there(self.store.pack_facts(id))? else {
                 continue;
