@@ -110,6 +110,8 @@ pub struct Ingest<'s> {
     lanes: Lanes,
     press: Press,
     pack: PackBuilder,
+    /// Of a pack that was stored, for the next.
+    room: Vec<u8>,
     stow: Stow<'s>,
     /// Packs that are stored and wait for a segment.
     stored: Vec<BlockJob>,
@@ -163,6 +165,7 @@ impl<'s> Ingest<'s> {
                 options.paranoid || options.profile.verifies(),
             ),
             pack: PackBuilder::new(),
+            room: Vec::new(),
             stow,
             stored: Vec::new(),
             stored_packs: 0,
@@ -333,10 +336,11 @@ impl<'s> Ingest<'s> {
     }
 
     fn store_pack(&mut self) -> Result<(), IngestError> {
-        let full = std::mem::take(&mut self.pack);
-        if full.is_empty() {
+        if self.pack.is_empty() {
             return Ok(());
         }
+        let room = std::mem::take(&mut self.room);
+        let full = std::mem::replace(&mut self.pack, PackBuilder::in_room(room));
         self.guard.beat()?;
         let durable = self.stow.put(full)?;
         self.note_durable(durable);
@@ -346,9 +350,12 @@ impl<'s> Ingest<'s> {
     fn note_durable(&mut self, packs: Vec<Stowed>) {
         self.stored_packs += packs.len();
         self.progress.packs += packs.len() as u64;
-        for job in packs.into_iter().flatten() {
-            self.guard.uses(job.place.pack);
-            self.stored.push(job);
+        for Stowed { jobs, room } in packs {
+            self.room = room;
+            for job in jobs {
+                self.guard.uses(job.place.pack);
+                self.stored.push(job);
+            }
         }
     }
 

@@ -52,7 +52,20 @@ pub struct PackBuilder {
 
 impl Default for PackBuilder {
     fn default() -> Self {
-        let mut bytes = Vec::new();
+        Self::in_room(Vec::new())
+    }
+}
+
+impl PackBuilder {
+    /// An empty pack.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty pack in the room of one that was stored: fresh memory of that
+    /// size costs the kernel as much as the copy into it.
+    pub fn in_room(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(features::encode());
@@ -64,13 +77,6 @@ impl Default for PackBuilder {
             bases: Vec::new(),
             counts: [0; 3],
         }
-    }
-}
-
-impl PackBuilder {
-    /// An empty pack.
-    pub fn new() -> Self {
-        Self::default()
     }
 
     /// Whether it holds no block yet.

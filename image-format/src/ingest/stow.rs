@@ -9,11 +9,17 @@ use crate::job::BlockJob;
 use crate::pack::PackBuilder;
 use crate::store::Store;
 
-/// Full packs that may wait while one is written; each is in memory.
-const WAITING: usize = 1;
+/// Full packs that may wait while one is written: each is in memory, and the
+/// next is being filled.
+const WAITING: usize = 0;
 
-/// What a durable pack holds.
-pub(super) type Stowed = Vec<BlockJob>;
+/// A durable pack.
+pub(super) struct Stowed {
+    /// What it holds.
+    pub(super) jobs: Vec<BlockJob>,
+    /// The room it took.
+    pub(super) room: Vec<u8>,
+}
 
 /// Where full packs go.
 pub(super) enum Stow<'s> {
@@ -102,5 +108,8 @@ impl<'s> Stow<'s> {
 fn write(store: &dyn Store, pack: PackBuilder) -> Result<Stowed, IngestError> {
     let pack = pack.finish()?;
     store.put_pack(&pack.id, &pack.bytes)?;
-    Ok(pack.jobs)
+    Ok(Stowed {
+        jobs: pack.jobs,
+        room: pack.bytes,
+    })
 }

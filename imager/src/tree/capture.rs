@@ -21,7 +21,8 @@ mod store;
 mod walk;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use image_format::image::ImageRecord;
@@ -35,6 +36,7 @@ pub use identity::{Root, is_system_root};
 pub use notes::{Noted, Reason};
 
 use crate::tree::exclude::Excludes;
+use crate::tree::metadata;
 use notes::Notes;
 use read::Reading;
 use store::Storing;
@@ -52,8 +54,8 @@ pub struct TreeOptions {
     pub parent: Option<ImageRecord>,
     /// What is left out.
     pub excludes: Excludes,
-    /// Directories that are left out with all that is in them: the share.
-    pub omit: Vec<std::path::PathBuf>,
+    /// Files, and directories with all that is in them, that are left out: the share.
+    pub omit: Vec<PathBuf>,
     /// Keep access and change times as they are; they differ with every capture.
     pub all_times: bool,
     /// Read everything again, whatever the parent says.
@@ -118,13 +120,14 @@ pub fn capture<S: Store>(
         true => None,
         false => parent(root, share, options),
     };
+    let omit = omitted(&options.omit);
     let reading = Reading {
         notes: &notes,
+        omit: &omit,
         skip_unreadable: options.skip_unreadable,
         all_times: options.all_times,
         captured: i64::try_from(options.captured).unwrap_or(i64::MAX),
     };
-    let omit = omitted(&options.omit);
     let rules = Rules {
         excludes: &options.excludes,
         omit: &omit,
@@ -187,14 +190,16 @@ fn parent<S: Store>(root: &Root, share: &Share<S>, options: &TreeOptions) -> Opt
     })
 }
 
-/// Device and inode of directories, as a walk meets them. Those that are not
-/// there cannot be met.
-fn omitted(paths: &[std::path::PathBuf]) -> HashSet<((u32, u32), u64)> {
-    let number = |path: &Path| {
-        let at = Root::open(path).ok()?;
-        Some(at.number())
+/// Device and inode of what is left out, as a walk meets it. What is not there
+/// cannot be met.
+fn omitted(paths: &[PathBuf]) -> HashSet<Inode> {
+    let number = |path: &PathBuf| {
+        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+        let there = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).ok()?;
+        let stat = metadata::stat(there.as_fd(), b"").ok()?;
+        Some((stat.device, stat.inode))
     };
-    paths.iter().filter_map(|path| number(path)).collect()
+    paths.iter().filter_map(number).collect()
 }
 
 /// An error with its causes, in one line.
@@ -208,5 +213,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     words
 }
 
+/// Device (major, minor) and inode number.
+type Inode = ((u32, u32), u64);
 /// Shared among the steps.
 type Shared<T> = Arc<std::sync::Mutex<T>>;

@@ -28,7 +28,9 @@ fn what_is_excluded_or_is_the_share_is_named_and_not_in_the_image() {
     let store = MemoryStore::new();
     let options = TreeOptions {
         excludes: Excludes::new(["/drop", "*.log"]).unwrap(),
-        omit: vec![dir.path().join("share"), dir.path().join("not there")],
+        omit: ["share", "share.file", "not there"]
+            .map(|name| dir.path().join(name))
+            .to_vec(),
         ..options()
     };
     let outcome = run(dir.path(), &store, &options).unwrap();
@@ -39,7 +41,10 @@ fn what_is_excluded_or_is_the_share_is_named_and_not_in_the_image() {
         .collect();
     assert_eq!(paths, ["", "keep", "keep/x", "logs", "logs/b.txt", "share"]);
     let (_, noted) = &outcome.notes[0];
-    assert_eq!(noted.paths, ["/drop", "/logs/a.log", "/share"]);
+    assert_eq!(
+        noted.paths,
+        ["/drop", "/logs/a.log", "/share", "/share.file"]
+    );
 }
 
 #[test]
@@ -116,7 +121,6 @@ fn made_up_file_systems_and_files_are_refused_and_mounts_are_left_out() {
     ));
     assert!(Share::open(&store).unwrap().images().is_empty());
 }
-
 
 #[test]
 fn what_is_mounted_inside_is_left_out_and_its_place_is_there() {

@@ -35,7 +35,11 @@ pub(crate) fn options() -> TreeOptions {
     }
 }
 
-pub(crate) fn run(dir: &Path, store: &MemoryStore, options: &TreeOptions) -> Result<TreeOutcome, TreeError> {
+pub(crate) fn run(
+    dir: &Path,
+    store: &MemoryStore,
+    options: &TreeOptions,
+) -> Result<TreeOutcome, TreeError> {
     let share = Share::open(store).unwrap();
     capture(&Root::open(dir)?, &share, options, &mut |_| {})
 }

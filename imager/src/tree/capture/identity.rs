@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::TreeError;
 use crate::survey;
-use crate::tree::metadata::{self, Stat, io_error};
+use crate::tree::metadata::{self, io_error};
 
 /// File systems whose files are made up when they are read (`statfs(2)`,
 /// `linux/magic.h`).
@@ -36,7 +36,6 @@ const LONGEST_RELEASE: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct Root {
     pub(super) dir: Arc<OwnedFd>,
-    stat: Stat,
     identity: String,
     used: Option<u64>,
 }
@@ -75,7 +74,6 @@ impl Root {
         Ok(Self {
             used: used.filter(|_| stat.is_mount),
             dir: Arc::new(dir),
-            stat,
             identity,
         })
     }
@@ -83,11 +81,6 @@ impl Root {
     /// Words that are the same whenever this directory is captured.
     pub fn identity(&self) -> &str {
         &self.identity
-    }
-
-    /// Device and inode.
-    pub(super) fn number(&self) -> ((u32, u32), u64) {
-        (self.stat.device, self.stat.inode)
     }
 
     /// Bytes in use, where the directory is the whole of a file system.

@@ -1,6 +1,7 @@
 //! A name becomes an entry: opened, read, hashed; read again when it changed
 //! meanwhile.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 
 use image_format::chunker::WHOLE_BELOW;
@@ -10,12 +11,12 @@ use image_format::manifest::Witness;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::TreeError;
 use super::before::UNTRUSTED;
 use super::bytes::{again, stretch, whole};
 use super::link::Link;
 use super::notes::{Notes, Reason};
 use super::walk::Named;
+use super::{Inode, TreeError};
 use crate::tree::metadata::{self, Stat};
 
 /// So often a file that changes under the reader is read.
@@ -76,6 +77,7 @@ pub(super) enum Body {
 /// How to read.
 pub(super) struct Reading<'r> {
     pub(super) notes: &'r Notes,
+    pub(super) omit: &'r HashSet<Inode>,
     pub(super) skip_unreadable: bool,
     pub(super) all_times: bool,
     /// Seconds since 1970 when the capture began.

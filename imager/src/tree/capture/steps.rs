@@ -236,6 +236,11 @@ impl Grouping<'_> {
             notes.note(Reason::Mount, path);
             return Ok(None);
         }
+        let omitted = self.reading.omit.contains(&(stat.device, stat.inode));
+        if omitted && stat.file_type == FileType::RegularFile {
+            notes.note(Reason::Excluded, path);
+            return Ok(None);
+        }
         let link = self.links.of(path, &stat);
         let witness = witness(&stat, self.reading.captured);
         let before = self.before.unchanged(path, witness);

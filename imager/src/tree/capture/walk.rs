@@ -12,8 +12,8 @@ use std::sync::Arc;
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-use super::TreeError;
 use super::notes::{Notes, Reason};
+use super::{Inode, TreeError};
 use crate::tree::exclude::Excludes;
 use crate::tree::metadata::{self, Stat};
 
@@ -46,8 +46,8 @@ impl Named {
 /// What a walk is told.
 pub(super) struct Rules<'r> {
     pub(super) excludes: &'r Excludes,
-    /// Device and inode of directories that are left out whole: the share.
-    pub(super) omit: &'r HashSet<((u32, u32), u64)>,
+    /// What is left out whole: the share.
+    pub(super) omit: &'r HashSet<Inode>,
     pub(super) notes: &'r Notes,
     pub(super) skip_unreadable: bool,
 }
