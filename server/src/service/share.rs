@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use image_format::store::{BlockPlace, DirStore, RefName, Source, Store};
-use image_format::{ImageId, ImageRecord, Manifest, PackId, Segment, Share, ShareError};
+use image_format::{
+    ImageId, ImageRecord, Manifest, PackId, Segment, Share, ShareError, with_bases,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{error, info};
 
@@ -216,7 +218,8 @@ impl Inner {
     fn load_blocks(&self, image: &ImageId) -> Result<Arc<ImageBlocks>, Refusal> {
         let jobs = self.read(|share| {
             let manifest = share.manifest(image)?;
-            share.jobs(&manifest).map_err(ShareError::from)
+            let jobs = share.jobs(&manifest)?;
+            Ok(with_bases(share.index(), jobs)?)
         })?;
         let segment = Segment::encode(&jobs).map_err(|e| Refusal::Share { reason: chain(&e) })?;
         let places = jobs
