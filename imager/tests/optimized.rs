@@ -50,7 +50,10 @@ fn older_versions_are_applied_through_their_bases() {
         let plan = planned(record, &manifest, &target, &Wishes::default());
         let without = apply(&plan, &target, &jobs, &store, "run", &mut |_| ());
         if leans {
-            assert!(matches!(without, Err(ApplyError::Corrupt { .. })), "{without:?}");
+            assert!(
+                matches!(without, Err(ApplyError::Corrupt { .. })),
+                "{without:?}"
+            );
         }
         let jobs = with_bases(share.index(), jobs).unwrap();
         apply(&plan, &target, &jobs, &store, "run", &mut |_| ()).unwrap();
