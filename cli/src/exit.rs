@@ -8,7 +8,7 @@ Exit codes:
   0  done
   1  it could not be done; the reason is on standard error
   2  wrong use of the command line
-  3  what was checked does not hold (a receipt, a boot tree, a share)";
+  3  what was checked does not hold (a receipt, a boot tree, a share, a disk)";
 
 /// Something was checked and does not hold.
 #[derive(Debug, thiserror::Error)]

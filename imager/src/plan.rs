@@ -24,7 +24,7 @@ pub use arrange::PlannedVolume;
 pub use overlay::{OverlayFile, OverlayKind};
 pub use places::{Places, Stretch};
 pub use refusal::Refusal;
-pub use single::single;
+pub use single::{single, tree_as_ext4};
 pub use target::{Target, Wishes};
 
 /// Everything an apply will do to a disk.

@@ -9,7 +9,7 @@ use image_format::store::MemoryStore;
 use imager::apply::apply;
 use imager::disk::memory::MemoryDisk;
 use imager::disk::{Disk, FileDisk};
-use imager::plan::{Plan, Refusal, Target, Wishes, plan, single};
+use imager::plan::{Plan, Refusal, Target, Wishes, plan, single, tree_as_ext4};
 use imager::verify::{What, verify_image};
 use reference::{MIB, MIDDLE, captured, contents, fsck, image, planned, run};
 
@@ -188,6 +188,31 @@ fn disk_with_logical_partitions_survives_other_sizes() {
         assert_eq!(words(0), (1, 0x83, 4));
         assert_eq!((words(1).0, words(2).0, words(2).1), (5, 6, 0x82));
     }
+}
+
+#[test]
+fn directory_becomes_an_ext4_volume() {
+    let store = MemoryStore::new();
+    let record = captured(&reference::disk(MIDDLE, 1), &store, "disk");
+    let (mut manifest, jobs) = image(&store, &record);
+    // As a tree of the reference's root would be.
+    let tree = manifest
+        .volumes
+        .iter()
+        .find(|tree| tree.entries.len() > 20)
+        .unwrap();
+    let entries = tree.entries.clone();
+    let partition = 0;
+    manifest.volumes = vec![image_format::VolumeTree { partition, entries }];
+    manifest.disk = image_format::layout::DiskLayout::tree();
+    let target = MemoryDisk::new(60 * MIB, 512);
+    let facts = Target::blank(&target);
+    assert!(plan(record.image, &manifest, &facts, &Wishes::default()).is_err());
+    let volume = tree_as_ext4(&record.image, &manifest);
+    let plan = planned(&record, &volume, &target, &Wishes::default());
+    applied(&target, &plan, &jobs, &store);
+    fsck(&target, &plan.layout);
+    assert!(verify_image(&target, &volume, &|_| ()).is_ok());
 }
 
 /// mkntfs and friends, where the machine has them.

@@ -53,9 +53,19 @@ pub(crate) struct ApplyArgs {
     /// Sector size of the disk in an image file [default: 512]
     #[arg(long, value_name = "BYTES", value_parser = crate::size::sector, help_heading = "Disks")]
     pub(crate) sector_size: Option<u32>,
+    /// Make a volume of a directory's image
+    #[arg(long, value_name = "KIND", help_heading = "Disks")]
+    pub(crate) format: Option<VolumeKind>,
     /// Partition that takes what room is left [default: the largest ext4]
     #[arg(long, value_name = "NUMBER", help_heading = "Disks")]
     pub(crate) grow: Option<u32>,
+}
+
+/// What a directory's image can become on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum VolumeKind {
+    /// An ext4 volume
+    Ext4,
 }
 
 /// `mimeo verify`.

@@ -126,6 +126,7 @@ fn for_disks_only(args: &ApplyArgs) -> Result<()> {
         ("--size", args.size.is_some()),
         ("--sector-size", args.sector_size.is_some()),
         ("--grow", args.grow.is_some()),
+        ("--format", args.format.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((option, _)) => bail!(

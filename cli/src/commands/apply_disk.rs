@@ -15,7 +15,7 @@ use image_format::proof::Proof;
 use image_format::{ImageRecord, Manifest, Share, Store, with_bases};
 use imager::apply::{ApplyOptions, apply_with};
 use imager::disk::{BlockDevice, Disk, FileDisk, MemoryDisk, TargetDisk, TargetKind};
-use imager::plan::{Plan, Target, Wishes, plan, single};
+use imager::plan::{Plan, Target, Wishes, plan, single, tree_as_ext4};
 use imager::survey::{Survey, glance};
 use imager::verify::{bytes_to_verify, verify_image};
 
@@ -34,6 +34,8 @@ struct Image {
     share: Share<Box<dyn Store>>,
     record: ImageRecord,
     manifest: Manifest,
+    /// It is of a directory, and its volume is to be made.
+    of_tree: bool,
 }
 
 impl Image {
@@ -41,9 +43,11 @@ impl Image {
         let share = location::open(share)?;
         let record = share.find(name)?;
         let manifest = share.manifest(&record.image)?;
-        if manifest.disk.scheme == Scheme::Tree {
-            bail!("{name} is an image of a directory tree: apply it to a directory");
-        }
+        let of_tree = manifest.disk.scheme == Scheme::Tree;
+        let manifest = match of_tree {
+            true => tree_as_ext4(&record.image, &manifest),
+            false => manifest,
+        };
         let manifest = match partition {
             Some(number) => single(&manifest, number)?,
             None => manifest,
@@ -52,6 +56,7 @@ impl Image {
             share,
             record,
             manifest,
+            of_tree,
         })
     }
 }
@@ -180,8 +185,21 @@ fn facts(found: &TargetDisk, disk: &dyn Disk, survey: &Survey) -> Target {
     }
 }
 
-/// A whole disk's image does not go into a partition.
+/// A whole disk's image does not go into a partition, nor a directory's onto a
+/// disk before somebody said as what.
 fn check_kind(args: &ApplyArgs, image: &Image, looked: &Looked) -> Result<()> {
+    match (image.of_tree, args.format) {
+        (true, None) => bail!(
+            "{} is the image of a directory: apply it to a directory, \
+             or make a volume of it with --format ext4",
+            args.image
+        ),
+        (false, Some(_)) => bail!(
+            "{} has its volumes: --format is for directories",
+            args.image
+        ),
+        _ => {}
+    }
     let has_table = image.manifest.disk.scheme != Scheme::None;
     match &looked.found {
         Some(found) if found.kind == TargetKind::Partition && has_table => bail!(

@@ -44,7 +44,7 @@ impl Plan {
             partition.number,
             kind(&partition.volume)
         )?;
-        if volume.was != partition.size {
+        if volume.was > 0 && volume.was != partition.size {
             write!(f, " {} ->", bytes(volume.was))?;
         }
         write!(f, " {}", bytes(partition.size))?;
