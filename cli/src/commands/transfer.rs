@@ -89,7 +89,7 @@ fn names(refs: &[RefName]) -> Vec<serde_json::Value> {
 
 fn warn(warning: Option<&str>, json: bool) {
     if let Some(warning) = warning.filter(|_| !json) {
-        eprintln!("mimeo: warning: {warning}");
+        eprintln!("warning: {warning}");
     }
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
     line.finish();
     let importing = || {
         format!(
-            "importing {}; no image of it was committed, and a further try goes on where this one ended",
+            "importing {}; what came in is used again by the next try",
             args.file.display()
         )
     };

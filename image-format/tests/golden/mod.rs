@@ -6,10 +6,7 @@
 //! image-format --example golden`.
 
 use image_format::entry::{Entry, Kind, Timestamp, Xattr};
-use image_format::image::{ImageRecord, Manifest, SystemWords, VolumeTree};
-use image_format::ingest::{Ingest, IngestError, IngestOptions, NewImage};
 use image_format::layout::{DiskLayout, Ext4Facts, FatFacts, Partition, Scheme, Volume};
-use image_format::store::Store;
 
 /// The name both versions have.
 pub(crate) const NAME: &str = "golden pc";
@@ -27,15 +24,6 @@ pub(crate) struct Sample {
     pub(crate) entry: Entry,
     pub(crate) hole: usize,
     pub(crate) bytes: Vec<u8>,
-}
-
-impl Sample {
-    /// The contents as a reader sees them.
-    pub(crate) fn logical(&self) -> Vec<u8> {
-        let mut logical = vec![0; self.hole];
-        logical.extend(&self.bytes);
-        logical
-    }
 }
 
 fn sample(path: &str, kind: Kind, mode: u32) -> Sample {
@@ -180,51 +168,5 @@ pub(crate) fn disk() -> DiskLayout {
             partition(5, 49, 16, swap),
             partition(6, 65, 1, Volume::Empty),
         ],
-    }
-}
-
-/// Stores a version.
-pub(crate) fn store(store: &dyn Store, version: u64) -> Result<ImageRecord, IngestError> {
-    let options = IngestOptions {
-        threads: 1,
-        ..IngestOptions::default()
-    };
-    let mut ingest = Ingest::new(store, options)?;
-    let mut volumes = Vec::new();
-    for (partition, samples) in [(0, esp()), (1, system(version))] {
-        let mut entries = Vec::new();
-        for sample in samples {
-            entries.push(stored(&mut ingest, sample)?);
-        }
-        volumes.push(VolumeTree { partition, entries });
-    }
-    let disk = disk();
-    ingest.commit(Manifest { disk, volumes }, record(version))
-}
-
-fn stored(ingest: &mut Ingest<'_>, sample: Sample) -> Result<Entry, IngestError> {
-    let mut entry = sample.entry;
-    let size = (sample.hole + sample.bytes.len()) as u64;
-    if size > 0 {
-        let mut stream = ingest.stream(&entry.path, size);
-        stream.hole(sample.hole as u64)?;
-        stream.write(&sample.bytes)?;
-        entry.content = stream.finish()?;
-    }
-    Ok(entry)
-}
-
-fn record(version: u64) -> NewImage {
-    NewImage {
-        name: NAME.to_owned(),
-        captured: 1_700_000_000 + version,
-        parent: None,
-        system: Some(SystemWords {
-            id: "debian".to_owned(),
-            version: "12".to_owned(),
-            name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-            architecture: "x86_64".to_owned(),
-        }),
-        source: Some("golden".to_owned()),
     }
 }
