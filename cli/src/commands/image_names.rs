@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use image_format::Share;
 use image_format::refs::signature::Signer;
 use image_format::upkeep::gc::{GcOptions, gc};
 use image_format::upkeep::names;
-use image_format::Share;
 
 use crate::args::{DeleteArgs, TagArgs};
 use crate::location;

@@ -9,8 +9,8 @@ use imager::look::diff::{Aspect, Change, Pair, diff, pairs};
 use imager::look::{Last, LookError, Tree};
 
 use super::ls;
-use crate::location::open;
 use crate::args::DiffArgs;
+use crate::location::open;
 use crate::output::{JsonList, bytes, moment};
 
 /// Shows what the newer image has, has not, and has otherwise.
