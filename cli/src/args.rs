@@ -20,7 +20,7 @@ pub(crate) use apply::{ApplyArgs, VerifyArgs};
 pub(crate) use capture::{CaptureArgs, TreeArgs};
 pub(crate) use image::*;
 pub(crate) use image_names::{DeleteArgs, TagArgs};
-pub(crate) use share::{CheckArgs, GcArgs, ShareCommand};
+pub(crate) use share::{CheckArgs, GcArgs, LoginArgs, OptimizeArgs, ShareCommand, TokenCommand};
 
 /// Disk imaging and lite-touch deployment
 ///

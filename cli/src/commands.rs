@@ -12,6 +12,8 @@ mod receipt;
 mod run;
 mod serve;
 mod share;
+mod share_access;
+mod share_optimize;
 mod transfer;
 mod verify;
 

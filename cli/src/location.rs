@@ -54,7 +54,16 @@ pub(crate) fn store(share: &Path) -> Result<Box<dyn Store>> {
 fn remote(address: &str) -> Result<RemoteStore> {
     let (server, name) = parts(address)?;
     let login = login_of(&server, &name)?;
-    let client = Client::new(&server, login.key)?.with_token(login.token.trim());
+    connect(&server, &name, &login)
+}
+
+/// How many refs the share has, if it can be opened at all.
+pub(crate) fn try_login(server: &str, name: &str, login: &Login) -> Result<usize> {
+    Ok(connect(server, name, login)?.list_refs()?.len())
+}
+
+fn connect(server: &str, name: &str, login: &Login) -> Result<RemoteStore> {
+    let client = Client::new(server, login.key)?.with_token(login.token.trim());
     let patience = Patience::for_ever(Arc::new(move |outage: &Outage<'_>| match outage {
         Outage::Waiting { gone, error } => {
             eprintln!(
@@ -64,7 +73,7 @@ fn remote(address: &str) -> Result<RemoteStore> {
         }
         Outage::Over { .. } => eprintln!("mimeo: the server is back"),
     }));
-    Ok(RemoteStore::new(client, patience, &name))
+    Ok(RemoteStore::new(client, patience, name))
 }
 
 /// `server:port` and the share's name.

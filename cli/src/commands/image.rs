@@ -33,11 +33,11 @@ pub(crate) fn run(command: ImageCommand, json: bool) -> Result<()> {
     }
 }
 
+/// An open share, an image of it and one of its trees.
+type Chosen = (Share<Box<dyn Store>>, ImageRecord, Tree);
+
 /// The share, the image and one of its trees.
-fn tree(
-    image: &ImageArg,
-    partition: PartitionArg,
-) -> Result<(Share<Box<dyn Store>>, ImageRecord, Tree)> {
+fn tree(image: &ImageArg, partition: PartitionArg) -> Result<Chosen> {
     let share = location::open(&image.share.dir)?;
     let record = share.find(&image.image)?;
     let tree = Tree::choose(&share, record.image, partition.number)

@@ -10,6 +10,7 @@ use image_format::upkeep::reindex::reindex;
 use image_format::upkeep::stats::{ImageStats, stats};
 use image_format::{DirStore, Share};
 
+use super::{share_access, share_optimize};
 use crate::args::{CheckArgs, GcArgs, ShareCommand};
 use crate::exit::DoesNotHold;
 use crate::output::{self, bytes};
@@ -25,6 +26,9 @@ pub(crate) fn run(command: ShareCommand, json: bool) -> Result<()> {
         }
         ShareCommand::Check(args) => check_share(&args, json),
         ShareCommand::Gc(args) => collect(&args, json),
+        ShareCommand::Optimize(args) => share_optimize::run(&args, json),
+        ShareCommand::Login(args) => share_access::login(&args, json),
+        ShareCommand::Token(command) => share_access::token(command, json),
         ShareCommand::Stats { dir } => show_stats(&dir, json),
         ShareCommand::Reindex { dir } => make_index(&dir, json),
     }

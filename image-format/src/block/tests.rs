@@ -165,7 +165,15 @@ fn framed(codec: u8, filter: Filter, payload: &[u8], raw: u32, bases: &[ChunkRef
 #[test]
 fn every_profile_and_filter_gives_the_same_bytes_back() {
     let raw: Vec<u8> = (0..60_000_u32)
-        .flat_map(|number| [0xe8, (number % 251) as u8, (number / 300) as u8, 0, 0])
+        .flat_map(|number| {
+            [
+                0xe8,
+                u8::try_from(number % 251).unwrap(),
+                u8::try_from(number / 300 % 256).unwrap(),
+                0,
+                0,
+            ]
+        })
         .collect();
     for profile in PROFILES {
         for filter in [FilterChoice::None, FilterChoice::X86, FilterChoice::Arm64] {

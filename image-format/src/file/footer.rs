@@ -2,13 +2,15 @@
 //! reader needs to find everything else is here.
 
 use super::payload::{PayloadError, expect};
-use super::section::HEADER_LENGTH;
+use super::section::{HEADER, HEADER_LENGTH};
 use crate::bytes::Fields;
 
 /// Header and payload together: fixed, so that the end of a file is enough to find it.
-pub const FOOTER_LENGTH: u64 = 4096;
+pub const FOOTER_LENGTH: u64 = FOOTER as u64;
+const FOOTER: usize = 4096;
 /// The payload alone.
-pub(super) const PAYLOAD_LENGTH: u64 = FOOTER_LENGTH - HEADER_LENGTH;
+pub(super) const PAYLOAD_LENGTH: u64 = PAYLOAD as u64;
+const PAYLOAD: usize = FOOTER - HEADER;
 
 /// generation 8, begins 8, total 8, sections 8, images at 8, table at 8, blocks 8,
 /// parts at 8, chain 32; the rest is reserved and zero.
@@ -40,7 +42,7 @@ pub struct Footer {
 impl Footer {
     /// The payload of a footer's section.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(PAYLOAD_LENGTH as usize);
+        let mut bytes = Vec::with_capacity(PAYLOAD);
         for number in [
             self.generation,
             self.begins,
@@ -54,7 +56,7 @@ impl Footer {
             bytes.extend(number.to_le_bytes());
         }
         bytes.extend(self.chain);
-        bytes.resize(PAYLOAD_LENGTH as usize, 0);
+        bytes.resize(PAYLOAD, 0);
         bytes
     }
 
@@ -121,7 +123,7 @@ impl Chain {
     }
 
     /// Takes the header of the next section.
-    pub fn add(&mut self, header: &[u8; HEADER_LENGTH as usize]) {
+    pub fn add(&mut self, header: &[u8; HEADER]) {
         self.0.update(header);
     }
 

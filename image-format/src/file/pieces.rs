@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::kind::Kind;
 use super::parts::{HEAD_LENGTH, MAX_PARTS, PartHead, PartRow};
-use super::section::{FileId, HEADER_LENGTH, Section};
+use super::section::{FileId, HEADER, HEADER_LENGTH, Section};
 use super::{FileError, Place};
 
 /// Header and payload of a part's head.
@@ -224,7 +224,7 @@ fn read_head(path: &Path) -> Result<(Section, PartHead), FileError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut bytes));
     read.map_err(|source| FileError::io("reading", path, source))?;
-    let (header, payload) = bytes.split_at(bytes.len().min(HEADER_LENGTH as usize));
+    let (header, payload) = bytes.split_at(bytes.len().min(HEADER));
     let place = Place {
         at: 0,
         number: 0,

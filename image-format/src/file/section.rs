@@ -12,7 +12,9 @@ use super::kind::Kind;
 use crate::bytes::{CutOff, Fields};
 
 /// Bytes before the payload.
-pub const HEADER_LENGTH: u64 = 96;
+pub const HEADER_LENGTH: u64 = HEADER as u64;
+/// The same as arrays are measured.
+pub(super) const HEADER: usize = 96;
 /// The bytes every section begins with, so that a damaged file can be searched for them.
 pub(super) const MAGIC: [u8; 8] = *b"mimeosec";
 
@@ -83,12 +85,12 @@ impl Section {
     }
 
     /// The ninety-six bytes.
-    pub fn encode(&self) -> [u8; HEADER_LENGTH as usize] {
+    pub fn encode(&self) -> [u8; HEADER] {
         let flags = match self.kind {
             Kind::Unknown(_) => FLAG_OPTIONAL,
             _ => 0,
         };
-        let mut bytes = Vec::with_capacity(HEADER_LENGTH as usize);
+        let mut bytes = Vec::with_capacity(HEADER);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(self.kind.code().to_le_bytes());
@@ -100,7 +102,7 @@ impl Section {
         bytes.extend(self.hash);
         bytes.extend(0_u32.to_le_bytes());
         bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-        let mut header = [0; HEADER_LENGTH as usize];
+        let mut header = [0; HEADER];
         header.copy_from_slice(&bytes);
         header
     }

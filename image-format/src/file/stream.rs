@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::order::Order;
 use super::parts::PartHead;
 use super::payload::PayloadError;
-use super::section::{FileId, HEADER_LENGTH, Section, SectionError};
+use super::section::{FileId, HEADER, HEADER_LENGTH, Section, SectionError};
 use super::store::pack_id;
 use super::write::TABLE_ROWS;
 use super::{BlockHead, FileError, Place};
@@ -104,8 +104,8 @@ impl<I: Input> SectionStream<I> {
     }
 
     /// All of a header, or `None` where the file rightly ends.
-    fn header(&mut self) -> Result<Option<[u8; HEADER_LENGTH as usize]>, FileError> {
-        let mut bytes = [0; HEADER_LENGTH as usize];
+    fn header(&mut self) -> Result<Option<[u8; HEADER]>, FileError> {
+        let mut bytes = [0; HEADER];
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match self.input.read(rest)? {
@@ -155,7 +155,7 @@ impl<I: Input> SectionStream<I> {
         Err(FileError::Part { path, reason })
     }
 
-    fn begin(&mut self, section: &Section, header: &[u8; HEADER_LENGTH as usize]) {
+    fn begin(&mut self, section: &Section, header: &[u8; HEADER]) {
         if section.kind != Kind::Footer {
             self.chain.add(header);
         }

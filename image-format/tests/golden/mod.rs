@@ -100,7 +100,7 @@ fn code(version: u64) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0".to_vec();
     for call in 0..8000_u32 {
         bytes.push(0xe8);
-        bytes.extend((call * 5 ^ 0x0012_3456).to_le_bytes());
+        bytes.extend(((call * 5) ^ 0x0012_3456).to_le_bytes());
         bytes.extend(noise(u8::try_from(call % 13).unwrap_or(0), 3));
     }
     bytes.extend(version.to_le_bytes());

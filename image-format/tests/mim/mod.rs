@@ -1,13 +1,16 @@
 //! Single files taken apart and put together again.
 
 use image_format::file::{
-    Chain, ExportReport, FOOTER_LENGTH, FileId, Footer, HEADER_LENGTH, Kind, Section, Target,
-    export, import_stream,
+    Chain, ExportReport, FOOTER_LENGTH, FileId, Footer, Kind, Section, Target, export,
+    import_stream,
 };
 use image_format::file::{ImportError, ImportReport};
 use image_format::image::ImageRecord;
 use image_format::share::Share;
 use image_format::store::{MemoryStore, Store};
+
+/// Bytes before a section's payload.
+const HEADER: usize = 96;
 
 pub(crate) const ID: FileId = FileId([9; 16]);
 
@@ -53,7 +56,7 @@ pub(crate) fn sections(bytes: &[u8]) -> Vec<(usize, Section)> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let section = Section::decode(&bytes[at..at + HEADER_LENGTH as usize]).unwrap();
+        let section = Section::decode(&bytes[at..at + HEADER]).unwrap();
         found.push((at, section));
         at += usize::try_from(section.total()).unwrap();
     }
@@ -63,7 +66,7 @@ pub(crate) fn sections(bytes: &[u8]) -> Vec<(usize, Section)> {
 /// Kinds and payloads of a file of one generation, without its footer.
 pub(crate) fn payloads(bytes: &[u8]) -> Vec<(Kind, Vec<u8>)> {
     let payload = |(at, section): &(usize, Section)| {
-        let start = at + HEADER_LENGTH as usize;
+        let start = at + HEADER;
         let end = start + usize::try_from(section.length).unwrap();
         (section.kind, bytes[start..end].to_vec())
     };
@@ -110,7 +113,7 @@ pub(crate) fn rebuilt(payloads: &[(Kind, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-fn header(kind: Kind, number: u64, payload: &[u8]) -> [u8; HEADER_LENGTH as usize] {
+fn header(kind: Kind, number: u64, payload: &[u8]) -> [u8; HEADER] {
     Section {
         kind,
         file: ID,

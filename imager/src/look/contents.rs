@@ -10,7 +10,7 @@ use image_format::store::Store;
 use super::LookError;
 
 /// Holes are written out this many bytes at a time.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file's contents with the place of every piece.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,7 @@ use super::{LookError, Tree};
 
 /// One path that is not the same in both trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way")]
 pub enum Change {
     /// Only the newer tree has it.
     Added(Entry),

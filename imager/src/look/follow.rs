@@ -10,11 +10,7 @@ const MAX_LINKS: u32 = 40;
 
 /// Walks `path` from the root; `entry` answers what has exactly a given path.
 /// The whole path is looked up first: links on the way are rare.
-pub(super) fn follow(
-    path: &[u8],
-    last: Last,
-    entry: &mut dyn FnMut(&[u8]) -> Result<Option<Entry>, LookError>,
-) -> Result<Entry, LookError> {
+pub(super) fn follow(path: &[u8], last: Last, entry: &mut Lookup<'_>) -> Result<Entry, LookError> {
     let mut left: Vec<Vec<u8>> = components(path).rev().collect();
     let mut links = 0;
     if left.iter().all(|part| part != b"..") {

@@ -2,13 +2,14 @@
 
 use image_format::MemoryStore;
 use image_format::file::{
-    BlockHead, FOOTER_LENGTH, Features, Footer, HEADER_LENGTH, PartHead, Section, import_stream,
-    tables,
+    BlockHead, FOOTER_LENGTH, Features, Footer, PartHead, Section, import_stream, tables,
 };
 use image_format::upkeep::check::check;
 
 use super::repair::{put, u64_at};
 
+/// Bytes before a section's payload.
+const HEADER: usize = 96;
 const CHECKSUM_AT: usize = 92;
 const LENGTH_AT: usize = 40;
 const HASH_AT: usize = 56;
@@ -23,7 +24,7 @@ pub(super) fn section(input: &[u8]) {
 
 fn check_section(bytes: &[u8]) {
     if let Ok(section) = Section::decode(bytes) {
-        assert_eq!(section.encode(), bytes[..HEADER_LENGTH as usize]);
+        assert_eq!(section.encode(), bytes[..HEADER]);
         assert!(section.length <= section.kind.limit());
     }
 }
@@ -94,12 +95,9 @@ fn check_stream(bytes: &[u8]) {
 /// Every header gets the hash of the payload behind it.
 fn repair_sections(bytes: &mut [u8]) {
     let mut at = 0_usize;
-    while let Some(rest) = bytes
-        .get(at..)
-        .filter(|rest| rest.len() >= HEADER_LENGTH as usize)
-    {
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER) {
         let length = usize::try_from(u64_at(rest, LENGTH_AT)).unwrap_or(usize::MAX);
-        let start = HEADER_LENGTH as usize;
+        let start = HEADER;
         let Some(end) = start.checked_add(length).filter(|end| *end <= rest.len()) else {
             return;
         };

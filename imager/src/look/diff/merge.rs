@@ -94,6 +94,7 @@ fn lies_under(under: &[u8], path: &[u8]) -> bool {
 
 /// One path on which the trees may differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way")]
 pub(super) enum Step {
     /// Only in the older tree.
     Old(Entry),
