@@ -39,7 +39,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use any::open_any;
+pub use any::{is_single_file, open_any};
 pub use chunks::BlockHead;
 pub use export::{ExportError, ExportProgress, ExportReport, Target, export};
 pub use features::Features;

@@ -289,6 +289,12 @@ pub trait Store: Source {
     /// The medium failed.
     fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError>;
 
+    /// Whether packs end with tables of what they hold. A single file has its
+    /// tables elsewhere.
+    fn packs_have_tables(&self) -> bool {
+        true
+    }
+
     /// Seconds since 1970 on this machine.
     fn now(&self) -> u64;
     /// Host and process, for people who look at leases.

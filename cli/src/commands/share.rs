@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use image_format::file::is_single_file;
 use image_format::upkeep::check::{CheckOptions, check_with};
 use image_format::upkeep::gc::{Amount, GcOptions, GcReport, gc};
 use image_format::upkeep::reindex::reindex;
@@ -39,6 +40,9 @@ fn open(dir: &Path) -> Result<DirStore> {
 }
 
 fn check_share(args: &CheckArgs, json: bool) -> Result<()> {
+    if is_single_file(&args.dir) {
+        return super::transfer::check(args, json);
+    }
     let store = open(&args.dir)?;
     let options = CheckOptions {
         read_data: args.read_data,

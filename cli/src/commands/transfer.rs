@@ -1,5 +1,7 @@
 //! `mimeo image export` and `mimeo image import`: images in a single file.
 
+mod check;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -7,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use image_format::file::{self, ExportReport, FileId, ImportReport, Imported, Target};
 use image_format::store::RefName;
 use image_format::{ImageRecord, Share};
+
+pub(crate) use check::check;
 
 use crate::args::{ExportArgs, ImportArgs};
 use crate::location;

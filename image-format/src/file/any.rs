@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::open::MimFile;
+use super::pieces::part_path;
 use crate::store::{DirStore, Store, StoreError};
 
 /// Opens a share in a folder or a single file, to be read; and what a person
@@ -11,7 +12,7 @@ use crate::store::{DirStore, Store, StoreError};
 /// # Errors
 /// It is neither, or cannot be used.
 pub fn open_any(path: &Path) -> Result<(Box<dyn Store>, Option<String>), StoreError> {
-    if path.is_dir() || !is_single_file(path) {
+    if !is_single_file(path) {
         return Ok((Box::new(DirStore::open(path)?), None));
     }
     let opened = MimFile::open(path).map_err(|error| StoreError::Remote {
@@ -23,6 +24,7 @@ pub fn open_any(path: &Path) -> Result<(Box<dyn Store>, Option<String>), StoreEr
     Ok((Box::new(opened), warning))
 }
 
-fn is_single_file(path: &Path) -> bool {
-    path.exists() || super::pieces::part_path(path, 1).exists()
+/// Whether a file lies there, or the first part of one. What is in it is not looked at.
+pub fn is_single_file(path: &Path) -> bool {
+    !path.is_dir() && (path.exists() || part_path(path, 1).exists())
 }

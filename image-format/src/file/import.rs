@@ -4,7 +4,7 @@
 mod commit;
 mod packs;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -130,6 +130,7 @@ struct Import<'s> {
     manifests: HashMap<u64, Vec<u8>>,
     /// Of all generations, each with its root.
     images: Vec<(ImageRow, Vec<u8>)>,
+    names: HashSet<RefName>,
     /// The block that comes next.
     announced: Option<BlockHead>,
     blocks: u64,
@@ -144,6 +145,7 @@ impl<'s> Import<'s> {
             packs: Packs::new(store)?,
             manifests: HashMap::new(),
             images: Vec::new(),
+            names: HashSet::new(),
             announced: None,
             blocks: 0,
             stored: 0,
@@ -188,8 +190,7 @@ impl<'s> Import<'s> {
             let root = self.manifests.get(&row.manifest_at);
             let root = root.filter(|root| ImageId::of(root) == row.record.image);
             let root = root.ok_or(refuse(missing))?;
-            let twice = |(known, _): &(ImageRow, Vec<u8>)| known.at() == row.at();
-            if self.images.iter().any(twice) {
+            if !self.names.insert(row.at()) {
                 return Err(ImportError::Twice { at: row.at() });
             }
             self.images.push((row, root.clone()));

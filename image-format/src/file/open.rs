@@ -1,5 +1,6 @@
 //! A single file opened where it lies: the end tells where everything is.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::features::Features;
@@ -25,8 +26,8 @@ pub struct MimFile {
     pub(super) features: Features,
     /// All images of all generations, by name and sequence.
     pub(super) images: Vec<ImageRow>,
-    /// Block tables, oldest first, with their headers.
-    pub(super) tables: Vec<(SegmentId, u64, Section)>,
+    /// Block tables: where they begin, with their headers.
+    pub(super) tables: BTreeMap<SegmentId, (u64, Section)>,
     footer: Footer,
     footer_at: u64,
     /// Bytes after the last footer that counts.
@@ -48,7 +49,7 @@ impl MimFile {
             file: header.file,
             features,
             images: Vec::new(),
-            tables: Vec::new(),
+            tables: BTreeMap::new(),
             left_over: pieces.length().saturating_sub(footer.total),
             footer,
             footer_at,
@@ -118,8 +119,12 @@ impl MimFile {
             }
         }
         self.images.sort_by_key(ImageRow::at);
-        self.tables.reverse();
-        Ok(())
+        let mut pairs = self.images.windows(2);
+        let twice = pairs.find(|pair| matches!(pair, [one, other] if one.at() == other.at()));
+        match twice {
+            Some(_) => Err(payload(&section, at, "an image stands in two generations")),
+            None => Ok(()),
+        }
     }
 
     fn read_images(&mut self, footer: &Footer) -> Result<(), FileError> {
@@ -127,14 +132,6 @@ impl MimFile {
         let bytes = read_payload(&self.pieces, &section, footer.images_at)?;
         let place = Place::of(&section, footer.images_at);
         let rows = images::decode(&bytes).map_err(|source| FileError::Payload { place, source })?;
-        let twice = |row: &ImageRow| self.images.iter().any(|known| known.at() == row.at());
-        if rows.iter().any(twice) {
-            return Err(payload(
-                &section,
-                footer.images_at,
-                "an image stands in two generations",
-            ));
-        }
         self.images.extend(rows);
         Ok(())
     }

@@ -52,7 +52,8 @@ impl MimFile {
     }
 
     fn row(&self, at: &RefName) -> Option<&ImageRow> {
-        self.images.iter().find(|row| row.at() == *at)
+        let found = self.images.binary_search_by_key(at, ImageRow::at).ok()?;
+        self.images.get(found)
     }
 }
 
@@ -93,12 +94,12 @@ impl Store for MimFile {
     }
 
     fn list_indexes(&self) -> Result<Vec<SegmentId>, StoreError> {
-        Ok(self.tables.iter().map(|(id, _, _)| *id).collect())
+        Ok(self.tables.keys().copied().collect())
     }
 
     fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
-        let table = self.tables.iter().find(|(known, _, _)| known == id);
-        let (_, at, section) = table.ok_or_else(|| missing("index segment", id))?;
+        let table = self.tables.get(id);
+        let (at, section) = table.ok_or_else(|| missing("index segment", id))?;
         read_payload(&self.pieces, section, *at).map_err(|error| self.failed(error))
     }
 
@@ -228,6 +229,10 @@ impl Store for MimFile {
 
     fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError> {
         self.refuse("lease", id)
+    }
+
+    fn packs_have_tables(&self) -> bool {
+        false
     }
 
     fn now(&self) -> u64 {

@@ -117,6 +117,9 @@ macro_rules! delegate {
             fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError> {
                 (**self).remove_lease(id)
             }
+            fn packs_have_tables(&self) -> bool {
+                (**self).packs_have_tables()
+            }
             fn now(&self) -> u64 {
                 (**self).now()
             }

@@ -110,6 +110,9 @@ impl Look<'_, '_> {
 
     fn whole(&mut self, read_data: bool) {
         let store = *self.share.store();
+        if !store.packs_have_tables() {
+            return self.blocks_of_index(read_data);
+        }
         let found = match tables::read(store, &self.pack) {
             Ok(tables) => tables,
             // Destroyed since the list was read, or missing: who needs it says so.
@@ -200,7 +203,7 @@ impl Look<'_, '_> {
         }
     }
 
-    /// Its tables are lost: what the index tells of it is read, at least.
+    /// It has no tables, or they are lost: what the index tells of it is read.
     fn blocks_of_index(&mut self, read_data: bool) {
         let mut jobs: Vec<BlockJob> = Vec::new();
         let segments = self.share.index().segments().iter();
@@ -211,7 +214,12 @@ impl Look<'_, '_> {
         }
         jobs.sort_by_key(|job| (job.place.offset, std::cmp::Reverse(job.chunks.len())));
         jobs.dedup_by_key(|job| job.place.offset);
+        self.outcome.blocks += jobs.len() as u64;
+        for job in &jobs {
+            self.outcome.stored += u64::from(job.place.stored);
+        }
         for job in jobs.iter().filter(|_| read_data) {
+            self.outcome.read += u64::from(job.place.stored);
             if let Some(stored) = self.part(job.place.offset, job.place.stored) {
                 self.block(job, &stored);
             }
