@@ -69,7 +69,7 @@ fn fill(at: &Path) {
     fs::write(path(&"n".repeat(255)), b"long").unwrap();
     fs::hard_link(path("file"), path("deep/file-too")).unwrap();
     symlink("file", path("fast")).unwrap();
-    symlink("t/".repeat(900), path("slow")).unwrap();
+    symlink("t/".repeat(400), path("slow")).unwrap();
     fs::hard_link(path("fast"), path("deep/linked-link")).unwrap();
     fs::hard_link(path("slow"), path("deep/linked-slow")).unwrap();
     run("mknod", &[text(&path("char")), "c", "4095", "1048575"]);

@@ -141,7 +141,7 @@ impl MimFile {
         while at != 0 {
             let section = section_at(&self.pieces, at, self.file, Kind::Table)?;
             self.tables
-                .push((SegmentId::new(section.hash), at, section));
+                .insert(SegmentId::new(section.hash), (at, section));
             if section.link == 0 {
                 break;
             }

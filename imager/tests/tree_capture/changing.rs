@@ -18,6 +18,7 @@ fn what_is_excluded_or_is_the_share_is_named_and_not_in_the_image() {
         "keep/x",
         "drop/x",
         "share/packs",
+        "share.file",
         "logs/a.log",
         "logs/b.txt",
     ] {

@@ -13,11 +13,11 @@ use crate::ids::{BlockId, ChunkId, ChunkRef, PackId, SegmentId};
 use crate::index::Segment;
 use crate::job::{BlockJob, ChunkInBlock};
 use crate::pack::{self, Pack, PackBuilder};
-use crate::store::Store;
 use crate::store::trash::unlike;
+use crate::store::{BlockPlace, Store};
 
 /// The needed chunks of a block, by pack and offset.
-type Needed = BTreeMap<(PackId, u64), Vec<ChunkInBlock>>;
+pub(super) type Needed = BTreeMap<(PackId, u64), Vec<ChunkInBlock>>;
 
 /// Moves what is needed of packs into new ones.
 pub(super) struct Rewriter<'v, 's> {
@@ -98,8 +98,7 @@ impl<'v, 's> Rewriter<'v, 's> {
     }
 
     fn block(&mut self, job: &BlockJob, pack: &[u8], live: &[ChunkInBlock]) -> Result<(), GcError> {
-        let needed: u64 = live.iter().map(|chunk| u64::from(chunk.length)).sum();
-        if needed * 2 >= u64::from(job.place.raw) {
+        if is_copied(live, &job.place) {
             return self.copy(job, pack);
         }
         for chunk in live {
@@ -196,8 +195,14 @@ impl<'v, 's> Rewriter<'v, 's> {
     }
 }
 
+/// Whether so much of a block is needed that it is copied as it is.
+pub(super) fn is_copied(live: &[ChunkInBlock], place: &BlockPlace) -> bool {
+    let needed: u64 = live.iter().map(|chunk| u64::from(chunk.length)).sum();
+    needed * 2 >= u64::from(place.raw)
+}
+
 /// What is needed of these packs.
-fn needed(view: &View<'_>, packs: &[PackId]) -> Needed {
+pub(super) fn needed(view: &View<'_>, packs: &[PackId]) -> Needed {
     let packs: BTreeSet<&PackId> = packs.iter().collect();
     let index = view.share.index();
     let mut needed = Needed::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::amounts::{self, Amount, pack_length};
-use super::rewrite::{Rewriter, Rewritten};
+use super::rewrite::{Needed, Rewriter, Rewritten, is_copied, needed};
 use super::seal::Seal;
 use super::view::View;
 use super::{GcError, GcOptions, GcReport, merge};
@@ -173,9 +173,22 @@ impl<'s> Sweep<'s> {
                 Some(_) => {}
             }
         }
+        let needed = needed(&self.view, &plan.rewrite);
+        plan.rewrite.retain(|id| self.loses_something(id, &needed));
         let needed = |id: &&ImageId| !self.view.images.contains(id);
         plan.manifests = self.view.manifests.iter().filter(needed).copied().collect();
         Ok(plan)
+    }
+
+    /// Whether rewriting leaves anything out. A pack of which every block would be
+    /// copied is small for its tables, and would become the same pack again.
+    fn loses_something(&self, pack: &PackId, needed: &Needed) -> bool {
+        let segments = self.view.share.index().segments().iter();
+        let mut blocks = segments.flat_map(|segment| segment.blocks_of(pack));
+        blocks.any(|place| {
+            let live = needed.get(&(*pack, place.offset));
+            live.is_none_or(|live| !is_copied(live, &place))
+        })
     }
 
     fn rewrite(

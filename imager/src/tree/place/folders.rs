@@ -144,7 +144,11 @@ impl Trail {
             Some(cut) => (path.get(..cut)?, path.get(cut + 1..)?),
             None => (&[][..], path),
         };
-        let strange = name.is_empty() || name == b"." || name == b".." || name.contains(&0);
+        let strange = path.starts_with(b"/")
+            || name.is_empty()
+            || name == b"."
+            || name == b".."
+            || name.contains(&0);
         if strange {
             return None;
         }
