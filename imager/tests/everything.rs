@@ -91,7 +91,7 @@ fn fill(at: &Path) {
     run("chmod", &["6751", text(&path("file"))]);
     run("chmod", &["1777", text(&path("deep"))]);
     set(&path("file"), "user.note", b"in the inode");
-    set(&path("file"), "trusted.large", &noise(3000, 3));
+    set(&path("file"), "trusted.large", &noise(600, 3));
     set(&path("file"), "user.empty", b"");
     set(&path("file"), "system.posix_acl_access", &access_list());
     set(&path("deep"), "system.posix_acl_default", &access_list());
