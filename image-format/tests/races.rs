@@ -52,10 +52,12 @@ fn whole(store: &MemoryStore) {
     }
 }
 
-/// When all have ended: healthy, and two collections leave nothing behind.
+/// When all have ended: healthy, and a few collections leave nothing behind. One
+/// may move back what the next, after the index was merged, finds to be a copy.
 fn clean(store: &MemoryStore) {
     assert_eq!(check(store).unwrap().findings, []);
     assert!(store.list_leases().unwrap().is_empty());
+    collect(store);
     collect(store);
     let report = collect(store);
     assert_eq!(check(store).unwrap().findings, []);
