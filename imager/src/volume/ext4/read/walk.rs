@@ -8,8 +8,8 @@ use image_format::manifest::Witness;
 use crate::volume::{Data, Found, VolumeError};
 
 use super::super::codec::checksum::inode_seed;
-use super::super::codec::directory;
-use super::super::codec::inode::{FLAG_INLINE, FLAG_VERITY, FLAGS_KEPT, Inode, format};
+use super::super::codec::inode::{FLAG_INDEX, FLAG_INLINE, FLAG_VERITY, FLAGS_KEPT, Inode, format};
+use super::super::codec::{directory, htree};
 use super::super::fault::{damaged, unsupported};
 use super::blocks::Ext4;
 
@@ -116,12 +116,18 @@ impl Ext4<'_> {
         let seed = inode_seed(self.seed, number, inode.generation);
         for run in self.runs(number, &inode)? {
             let first = run.physical / self.block_size;
-            for block in first..first + run.length / self.block_size {
+            for (number_in_it, block) in
+                (run.logical / self.block_size..).zip(first..first + run.length / self.block_size)
+            {
                 *budget = budget
                     .checked_sub(1)
                     .ok_or_else(|| damaged("directory", 0, "blocks of its own", number))?;
                 let bytes = self.block("directory", block)?;
-                let sealed = directory::is_sealed(&bytes, seed);
+                let indexed = inode.flags & FLAG_INDEX != 0;
+                let sealed = match indexed && htree::is_index(&bytes, number_in_it == 0) {
+                    true => htree::is_sealed(&bytes, seed),
+                    false => directory::is_sealed(&bytes, seed),
+                };
                 if self.superblock.has_checksums() && sealed == Some(false) {
                     let offset = block * self.block_size;
                     return Err(damaged("directory checksum", offset, "its sum", number));
