@@ -230,8 +230,9 @@ fn planned(args: &ApplyArgs, image: &Image, looked: &Looked) -> Result<Plan> {
 
 /// What stays with the target: a new file has only its path.
 fn identity(args: &ApplyArgs, found: Option<&TargetDisk>) -> String {
+    let absolute = || std::path::absolute(&args.target).unwrap_or_else(|_| args.target.clone());
     found.map_or_else(
-        || args.target.display().to_string(),
+        || absolute().display().to_string(),
         |found| found.identity.clone(),
     )
 }
@@ -398,9 +399,14 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
     match named.len() {
         0 => Ok(()),
         count => Err(DoesNotHold(format!(
-            "{count} differences between {} and image {}",
+            "{} differs from image {}: {count} {}",
             args.target.display(),
-            image.record.image.short()
+            image.record.image.short(),
+            if count == 1 {
+                "difference"
+            } else {
+                "differences"
+            }
         ))
         .into()),
     }

@@ -66,6 +66,8 @@ impl Kernel {
             if is_swap(&swaps, &part) {
                 users.push(format!("{part} is used as swap"));
             }
+            // The kernel names no holder for a loop device over a device.
+            users.extend(self.loops_over(&Path::new("/dev").join(&part)));
             for holder in self.names(&folder.join("holders")) {
                 let known = self.line(&self.path("sys/class/block").join(&holder).join("dm/name"));
                 let known = known.map(|name| format!(" ({name})")).unwrap_or_default();
@@ -194,6 +196,7 @@ mod tests {
             );
         }
         put(&format!("{block}/sda/sda3/holders/dm-0"), "");
+        put("sys/block/loop7/loop/backing_file", "/dev/sda3\n");
         put(&format!("{block}/dm-0/dm/name"), "vault\n");
         put(&format!("{block}/sdb/dev"), "8:16\n");
         put(
@@ -210,6 +213,7 @@ mod tests {
         let expected = [
             "sda1 is mounted at /mnt/my disk",
             "sda2 is used as swap",
+            "/dev/sda3 is attached to loop7",
             "sda3 is held by dm-0 (vault)",
             "sda4 is mounted at /data",
         ];
