@@ -248,7 +248,7 @@ fn everything_the_kernel_makes_is_there_again() {
         .unwrap();
     run(
         "mke2fs",
-        &["-q", "-t", "ext4", "-L", "all", "-I", "256", text(&source)],
+        &["-q", "-t", "ext4", "-b", "4096", "-L", "all", text(&source)],
     );
     let Some(before) = mounted("loop", &source, &at, |at| {
         fill(at);
