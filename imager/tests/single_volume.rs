@@ -265,7 +265,7 @@ fn ntfs_is_captured_without_its_free_clusters() {
         .sum();
     assert!((3_000_000..20 << 20).contains(&stored), "{stored} bytes");
     let path = folder.path().join("copy.img");
-    let target = FileDisk::create(&path, 80 * MIB, 512).unwrap();
+    let target = FileDisk::create(&path, 60 * MIB, 512).unwrap();
     let plan = planned(&record, &manifest, &target, &Wishes::default());
     applied(&target, &plan, &jobs, &store);
     drop(target);
