@@ -211,6 +211,19 @@ fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// Unmounts, also when a test fails in between: a folder with a mounted volume
+/// in it cannot be removed.
+struct Mounted<'p>(&'p Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount").arg(self.0).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            println!("{} is still mounted", self.0.display());
+        }
+    }
+}
+
 /// Mounts, looks, unmounts; `None` without the right to.
 fn mounted<T>(options: &str, image: &Path, at: &Path, work: impl FnOnce(&Path) -> T) -> Option<T> {
     let mount = std::process::Command::new("mount")
@@ -221,9 +234,8 @@ fn mounted<T>(options: &str, image: &Path, at: &Path, work: impl FnOnce(&Path) -
         println!("not run: mounting a loop device needs root");
         return None;
     }
-    let done = work(at);
-    run("umount", &[text(at)]);
-    Some(done)
+    let _mounted = Mounted(at);
+    Some(work(at))
 }
 
 fn flags(image: &Path, at: &Path) -> Option<String> {

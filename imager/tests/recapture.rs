@@ -30,6 +30,19 @@ fn take(
     (outcome.record, last, outcome.warnings)
 }
 
+/// Unmounts, also when a test fails in between: a folder with a mounted volume
+/// in it cannot be removed.
+struct Mounted<'p>(&'p Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let unmounted = std::process::Command::new("umount").arg(self.0).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            println!("{} is still mounted", self.0.display());
+        }
+    }
+}
+
 /// Runs `work` in the mounted volume; `false` without the right to mount.
 fn mounted(image: &Path, at: &Path, work: impl FnOnce(&Path)) -> bool {
     let mount = std::process::Command::new("mount")
@@ -40,8 +53,8 @@ fn mounted(image: &Path, at: &Path, work: impl FnOnce(&Path)) -> bool {
         println!("not run: mounting a loop device needs root");
         return false;
     }
+    let _mounted = Mounted(at);
     work(at);
-    run("umount", &[at.to_str().unwrap()]);
     true
 }
 
