@@ -31,6 +31,7 @@ use image_format::store::{BlockPlace, Source};
 
 pub(crate) use clear::known;
 pub use error::TreeError;
+pub(crate) use settle::{times, write_all};
 pub(crate) use marker::{MARKER, Marker};
 
 use super::held::Losses;
