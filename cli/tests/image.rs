@@ -191,7 +191,10 @@ fn images_are_listed_shown_and_searched() {
     assert!(text.contains("kB with pc version 1"), "{text}");
     assert!(!room.says(&["show", "pc", "--brief"]).contains("shares"));
     let shown = room.json(&["show", "pc"]);
-    assert!(shown["sizes"]["marginal"].as_u64().unwrap() < 5000, "{shown}");
+    assert!(
+        shown["sizes"]["marginal"].as_u64().unwrap() < 5000,
+        "{shown}"
+    );
     assert_eq!(shown["shared"].as_array().unwrap().len(), 2);
     assert_eq!(room.says(&["ls", "pc"]), "bin\netc\nusr\nvar\n");
     assert_eq!(room.says(&["ls", "pc", "var"]), "first\npipe\nsecond\n");
