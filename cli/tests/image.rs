@@ -185,7 +185,17 @@ fn images_are_listed_shown_and_searched() {
     let shown = room.json(&["show", "disk"]);
     assert_eq!(shown["volumes"][1]["partition"], 5);
     assert_eq!(shown["volumes"][1]["entries"], 11);
-    assert!(room.says(&["show", "pc"]).contains("a directory tree"));
+    // Each version adds one small leaf; the large file lies in all three.
+    let text = room.says(&["show", "pc"]);
+    assert!(text.contains("a directory tree"), "{text}");
+    assert!(text.contains("kB with pc version 1"), "{text}");
+    assert!(!room.says(&["show", "pc", "--brief"]).contains("shares"));
+    let shown = room.json(&["show", "pc"]);
+    assert!(
+        shown["sizes"]["marginal"].as_u64().unwrap() < 5000,
+        "{shown}"
+    );
+    assert_eq!(shown["shared"].as_array().unwrap().len(), 2);
     assert_eq!(room.says(&["ls", "pc"]), "bin\netc\nusr\nvar\n");
     assert_eq!(room.says(&["ls", "pc", "var"]), "first\npipe\nsecond\n");
     assert_eq!(

@@ -13,5 +13,7 @@ mod place;
 pub mod plan;
 pub mod verify;
 
+pub(crate) use apply::{times, write_all};
 pub use held::{Abilities, Loss, Losses, Lost, Owners};
+pub(crate) use held::{FLAGS, STILL};
 pub use place::PlaceError;

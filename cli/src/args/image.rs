@@ -82,6 +82,9 @@ pub(crate) struct ShowArgs {
     /// The image
     #[command(flatten)]
     pub(crate) image: ImageArg,
+    /// Leave out what it shares with others, for which all images are read
+    #[arg(long)]
+    pub(crate) brief: bool,
 }
 
 /// `mimeo image ls`.

@@ -32,6 +32,7 @@ use image_format::store::{BlockPlace, Source};
 pub(crate) use clear::known;
 pub use error::TreeError;
 pub(crate) use marker::{MARKER, Marker};
+pub(crate) use settle::{times, write_all};
 
 use super::held::Losses;
 use super::place::{Descriptors, text};

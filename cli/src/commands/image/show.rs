@@ -1,26 +1,41 @@
 //! `mimeo image show`.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use image_format::layout::{Partition, Scheme, Volume};
-use image_format::{ImageRecord, Root};
+use image_format::upkeep::stats::{ImageStats, Shared, marginal, shared};
+use image_format::{ImageRecord, Root, Share, ShareError, Store};
 
 use super::list::system;
 use crate::args::ShowArgs;
 use crate::location::open;
 use crate::output::{self, bytes, moment};
 
+/// So many other images are named for people; programs get all.
+const SHARED_SHOWN: usize = 5;
+
 /// Shows what is known of an image.
 pub(super) fn run(args: &ShowArgs, json: bool) -> Result<()> {
     let share = open(&args.image.share.dir)?;
     let record = share.find(&args.image.image)?;
     let root = share.root(&record.image)?;
-    let value = serde_json::json!({
+    let among = match args.brief {
+        true => None,
+        false => Some(Among::others(&share, &record).context("comparing it with other images")?),
+    };
+    let mut value = serde_json::json!({
         "record": record,
         "disk": root.disk,
         "volumes": volumes(&root),
     });
+    if let Some(among) = &among {
+        value["sizes"] = serde_json::json!(among.own);
+        value["shared"] = serde_json::json!(among.shared);
+    }
     output::show(json, &value, || {
         let mut text = facts(&record, &root);
+        if let Some(among) = &among {
+            text += &among.text();
+        }
         let rows: Vec<_> = root.disk.partitions.iter().map(partition_row).collect();
         if !matches!(root.disk.scheme, Scheme::Tree) {
             text += "\n";
@@ -28,6 +43,42 @@ pub(super) fn run(args: &ShowArgs, json: bool) -> Result<()> {
         }
         text
     })
+}
+
+/// What it takes beside the others in its share.
+struct Among {
+    own: ImageStats,
+    shared: Vec<Shared>,
+}
+
+impl Among {
+    fn others(share: &Share<Box<dyn Store>>, record: &ImageRecord) -> Result<Self, ShareError> {
+        Ok(Self {
+            own: marginal(share, &record.image)?,
+            shared: shared(share, record)?,
+        })
+    }
+
+    fn text(&self) -> String {
+        let own = &self.own;
+        let mut text = format!(
+            "unique    {}, each chunk once\nadds      {} to the share, about {} as stored\n",
+            bytes(own.unique),
+            bytes(own.marginal),
+            bytes(own.marginal_stored),
+        );
+        let common = self.shared.iter().filter(|shared| shared.bytes > 0);
+        for (at, shared) in common.take(SHARED_SHOWN).enumerate() {
+            let label = if at == 0 { "shares" } else { "" };
+            text += &format!(
+                "{label:<10}{} with {} version {}\n",
+                bytes(shared.bytes),
+                shared.name,
+                shared.sequence
+            );
+        }
+        text
+    }
 }
 
 /// Entries and contents of each partition that has any.

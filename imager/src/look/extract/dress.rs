@@ -3,19 +3,15 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use image_format::entry::{Entry, Times, Timestamp};
-use rustix::fs::{AtFlags, Gid, IFlags, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use image_format::entry::Entry;
+use rustix::fs::{AtFlags, Gid, IFlags, Mode, OFlags, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::short::{self, Shortfall};
 use super::target::Made;
 use crate::look::LookError;
+use crate::tree::{FLAGS, STILL, times};
 
-/// Inode flags a user can set, without those that say how blocks are mapped
-/// (`FS_FL_USER_MODIFIABLE` in the kernel's `fs.h`, less extents).
-const FLAGS: u32 = 0x6283_c0ff;
-/// Immutable and append-only.
-const STILL: u32 = 0x30;
 /// Set-user-id and set-group-id: not for another owner.
 const SET_ID: u32 = 0o6000;
 
@@ -40,11 +36,12 @@ impl<'d> Dress<'d> {
             self.short.add(short::OWNER, self.entry);
             mode &= !SET_ID;
         }
+        // Before the mode: a file nobody may write to takes no attributes.
+        self.xattrs();
         let changed = rustix::fs::fchmod(self.file, Mode::from_raw_mode(mode));
         changed.map_err(|error| failed(self.entry, "setting the mode of", error))?;
-        self.xattrs();
         self.flags();
-        let times = times(&self.entry.times);
+        let times = times_of(self.entry);
         if rustix::fs::futimens(self.file, &times).is_err() {
             self.short.add(short::TIMES, self.entry);
         }
@@ -101,7 +98,7 @@ pub(super) fn symlink(made: &Made, entry: &Entry, short: &mut Shortfall) -> Resu
     if rustix::fs::chownat(made.folder(), made.name(), uid, gid, flags).is_err() {
         short.add(short::OWNER, entry);
     }
-    if rustix::fs::utimensat(made.folder(), made.name(), &times(&entry.times), flags).is_err() {
+    if rustix::fs::utimensat(made.folder(), made.name(), &times_of(entry), flags).is_err() {
         short.add(short::TIMES, entry);
     }
     Ok(())
@@ -128,15 +125,8 @@ fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
     (uid, gid)
 }
 
-fn times(times: &Times) -> Timestamps {
-    let time = |time: Timestamp| Timespec {
-        tv_sec: time.seconds,
-        tv_nsec: time.nanoseconds.into(),
-    };
-    Timestamps {
-        last_access: time(times.accessed),
-        last_modification: time(times.modified),
-    }
+fn times_of(entry: &Entry) -> Timestamps {
+    times(entry.times.modified, entry.times.accessed)
 }
 
 fn failed(entry: &Entry, doing: &'static str, error: Errno) -> LookError {

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::look::LookError;
 use crate::look::contents::Contents;
+use crate::tree::write_all;
 
 /// Until an entry is whole, nobody else may look into it.
 const PRIVATE: Mode = Mode::RWXU;
@@ -283,19 +284,8 @@ impl NewFile<'_> {
     }
 
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), LookError> {
-        let (mut left, mut at) = (bytes, offset);
-        while !left.is_empty() {
-            let written = match rustix::io::pwrite(&self.file, left, at) {
-                Ok(0) => Err(Errno::NOSPC),
-                Err(Errno::INTR) => Ok(0),
-                other => other,
-            };
-            let written =
-                written.map_err(|error| self.target.failed("writing", &self.path, error))?;
-            left = left.get(written..).unwrap_or_default();
-            at = at.saturating_add(written as u64);
-        }
-        Ok(())
+        write_all(&self.file, bytes, offset)
+            .map_err(|error| self.target.failed("writing", &self.path, error))
     }
 
     /// Gives the file its name.

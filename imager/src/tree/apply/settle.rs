@@ -15,7 +15,7 @@ use crate::tree::place::Temper;
 const ACL: &[u8] = b"system.posix_acl_";
 
 /// Writes all of `bytes` at `at`.
-pub(super) fn write_all(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> Result<()> {
+pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> Result<()> {
     while !bytes.is_empty() {
         let written = match rustix::io::pwrite(&file, bytes, at) {
             Ok(0) => return Err(Errno::NOSPC),
@@ -30,7 +30,7 @@ pub(super) fn write_all(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> Resul
 }
 
 /// Times to set.
-pub(super) fn times(modified: Timestamp, accessed: Timestamp) -> Timestamps {
+pub(crate) fn times(modified: Timestamp, accessed: Timestamp) -> Timestamps {
     let spec = |time: Timestamp| Timespec {
         tv_sec: time.seconds,
         tv_nsec: time.nanoseconds.into(),
