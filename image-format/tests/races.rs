@@ -1,8 +1,8 @@
 //! Captures, collections, tags and readers on one share, in every order.
 //!
 //! A party runs until it is interrupted, another one runs for a while, and so
-//! on: every order with up to three interruptions is tried, and a reader looks
-//! at everything in between.
+//! on: orders with three interruptions are tried, and a reader looks at
+//! everything in between.
 
 #[allow(dead_code)]
 mod kit;
@@ -52,21 +52,23 @@ fn whole(store: &MemoryStore) {
     }
 }
 
-/// When all have ended: healthy, and a few collections leave nothing behind. One
-/// may move back what the next, after the index was merged, finds to be a copy.
+/// When all have ended: healthy, and collections soon find nothing more to do.
 fn clean(store: &MemoryStore) {
     assert_eq!(check(store).unwrap().findings, []);
     assert!(store.list_leases().unwrap().is_empty());
-    collect(store);
-    collect(store);
+    // Which of two copies counts may change when segments are merged.
+    for _ in 0..3 {
+        collect(store);
+    }
     let report = collect(store);
     assert_eq!(check(store).unwrap().findings, []);
-    assert_eq!(
-        (report.dead.count, report.rewritten.count),
-        (0, 0),
-        "{report:?}"
-    );
-    assert_eq!(report.waiting.count, 0, "{report:?}");
+    let left = [
+        report.dead,
+        report.rewritten,
+        report.manifests,
+        report.waiting,
+    ];
+    assert!(left.iter().all(|amount| amount.count == 0), "{report:?}");
     assert!(store.list_trash().unwrap().is_empty() && store.list_seals().unwrap().is_empty());
     let images = Share::open(store).unwrap();
     let kept: Vec<_> = images.records().map(|record| record.image).collect();
@@ -81,41 +83,45 @@ fn length(start: &MemoryStore, party: &dyn Fn(&MemoryStore)) -> usize {
     usize::try_from(store.operations()).unwrap()
 }
 
-/// Tries every order of two parties with up to three interruptions; the last
-/// one falls on every `stride`th operation.
+/// Tries every order of two parties with two interruptions, and a third one at
+/// a place that differs from order to order; of all these, one in `thin`.
 fn every_order(
     start: &MemoryStore,
     one: &(dyn Fn(&MemoryStore) + Sync),
     other: &(dyn Fn(&MemoryStore) + Sync),
-    stride: usize,
+    thin: usize,
     after: &dyn Fn(&MemoryStore),
 ) {
     let parties = [one, other];
+    let mut number = 0;
     for first in [0, 1] {
         let (a, b) = (parties[first], parties[1 - first]);
         let (most_a, most_b) = (length(start, &a), length(start, &b));
-        for runs_a in 0..=most_a {
-            for runs_b in (1..=most_b).chain([TO_THE_END]) {
-                let again = if runs_b == TO_THE_END { most_a } else { stride };
-                for more_a in (1..=most_a - runs_a).step_by(again.max(1)) {
-                    let store = start.restarted();
-                    let orders = [
-                        (0, runs_a),
-                        (2, TO_THE_END),
-                        (1, runs_b),
-                        (3, TO_THE_END),
-                        (0, more_a),
-                        (4, TO_THE_END),
-                        (1, TO_THE_END),
-                    ];
-                    let (run_a, run_b, read) = (|| a(&store), || b(&store), || whole(&store));
-                    play(&store, &orders, &[&run_a, &run_b, &read, &read, &read]);
-                    after(&store);
-                    clean(&store);
+        for runs_a in 0..most_a {
+            for runs_b in 1..=most_b {
+                number += 1;
+                if number % thin != 0 {
+                    continue;
                 }
+                let more_a = 1 + (number * 31) % (most_a - runs_a);
+                let store = start.restarted();
+                let orders = [
+                    (0, runs_a),
+                    (2, TO_THE_END),
+                    (1, runs_b),
+                    (3, TO_THE_END),
+                    (0, more_a),
+                    (4, TO_THE_END),
+                    (1, TO_THE_END),
+                ];
+                let (run_a, run_b, read) = (|| a(&store), || b(&store), || whole(&store));
+                play(&store, &orders, &[&run_a, &run_b, &read, &read, &read]);
+                after(&store);
+                clean(&store);
             }
         }
     }
+    assert!(number > 500, "{number}");
 }
 
 fn has(store: &MemoryStore, name: &str) {
@@ -134,7 +140,7 @@ fn capture_of_what_is_being_collected_is_whole() {
         &start,
         &|store| drop(collect(store)),
         &capture,
-        7,
+        3,
         &|store| has(store, "new"),
     );
 }
@@ -150,7 +156,7 @@ fn capture_that_uses_a_pack_that_is_being_rewritten_is_whole() {
         &start,
         &|store| drop(collect(store)),
         &capture,
-        7,
+        3,
         &|store| has(store, "new"),
     );
 }
@@ -183,7 +189,7 @@ fn capture_after_a_crash_meets_the_packs_that_one_left() {
             &start,
             &|store| drop(collect(store)),
             &|store| drop(capture(store).unwrap()),
-            23,
+            61,
             &|store| has(store, "new"),
         );
     }
@@ -202,7 +208,7 @@ fn two_collections_at_once_lose_nothing() {
         Ok(_) | Err(image_format::upkeep::gc::GcError::Changed) => {}
         Err(error) => panic!("{error}"),
     };
-    every_order(&start, &collecting, &collecting, 11, &|store| {
+    every_order(&start, &collecting, &collecting, 13, &|store| {
         has(store, "keep")
     });
 }
@@ -220,5 +226,5 @@ fn image_that_gets_a_name_while_its_old_one_is_collected_is_whole_or_not_found()
         delete(store, "old");
         collect(store);
     };
-    every_order(&start, &collecting, &tag, 7, &|_| {});
+    every_order(&start, &collecting, &tag, 3, &|_| {});
 }

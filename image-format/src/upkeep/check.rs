@@ -15,6 +15,7 @@ use crate::fetch::MissingChunk;
 use crate::ids::{ChunkId, ImageId, PackId};
 use crate::image::ImageRecord;
 use crate::index::{Index, IndexError, Segment, read_segment};
+use crate::manifest::ManifestError;
 use crate::share::{Share, ShareError, chain, read_ref};
 use crate::store::{RefName, Store, StoreError};
 use crate::upkeep::mark::Marks;
@@ -182,8 +183,9 @@ impl Check<'_> {
         record: &ImageRecord,
         error: &ShareError,
     ) {
-        if let ShareError::Missing(MissingChunk { id }) = error {
-            self.missing(share.index(), id);
+        // A damaged block is found with the packs, a missing one only here.
+        if let Some(id) = unread(error).filter(|id| share.index().locate(id).is_none()) {
+            self.missing(share.index(), &id);
         }
         if self.broken.insert(record.image, chain(error)).is_none() {
             self.report.findings.push(Finding {
@@ -278,5 +280,17 @@ fn place(record: &ImageRecord) -> RefName {
     RefName {
         name: record.name.clone(),
         sequence: record.sequence,
+    }
+}
+
+/// The chunk for whose sake an image could not be read.
+fn unread(error: &ShareError) -> Option<ChunkId> {
+    match error {
+        ShareError::Missing(MissingChunk { id })
+        | ShareError::Manifest {
+            source: ManifestError::Unread { id, .. },
+            ..
+        } => Some(*id),
+        _ => None,
     }
 }

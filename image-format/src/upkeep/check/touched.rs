@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::finding::Finding;
 use super::packs::Wrong;
-use super::place;
+use super::{place, unread};
 use crate::ids::{ChunkId, PackId};
 use crate::index::Index;
 use crate::share::Share;
@@ -36,16 +36,17 @@ impl Touched {
     /// Goes through the images once more and adds them to what they need.
     pub(super) fn name_images(&self, share: &Share<&dyn Store>, findings: &mut [Finding]) {
         for record in share.records() {
-            // One that cannot be read has its own finding.
-            let Ok(chunks) = share.image_chunks(record) else {
-                continue;
+            // One that cannot be read needs at least what it fails for.
+            let chunks: Vec<ChunkId> = match share.image_chunks(record) {
+                Ok(chunks) => chunks.into_iter().map(|chunk| chunk.id).collect(),
+                Err(error) => unread(&error).into_iter().collect(),
             };
             let mut needs = Needs::default();
-            for chunk in chunks {
-                if self.chunks.contains(&chunk.id) {
-                    needs.chunks.insert(chunk.id);
+            for id in &chunks {
+                if self.chunks.contains(id) {
+                    needs.chunks.insert(*id);
                 }
-                self.add_places(share.index(), &chunk.id, &mut needs);
+                self.add_places(share.index(), id, &mut needs);
             }
             findings
                 .iter_mut()

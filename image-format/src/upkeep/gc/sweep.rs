@@ -85,6 +85,10 @@ impl<'s> Sweep<'s> {
         report: &mut GcReport,
     ) -> Result<(), GcError> {
         self.destroy(report)?;
+        if report.restored.count > 0 {
+            // What is there again counts like all the rest.
+            self.view = View::read(self.store, self.run.as_ref())?;
+        }
         let plan = self.plan(report)?;
         let rewritten = self.rewrite(&plan, lease, report)?;
         self.throw_away(&plan, &rewritten, lease, report)?;
