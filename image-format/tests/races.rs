@@ -9,6 +9,7 @@ mod kit;
 #[path = "kit/turns.rs"]
 mod turns;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use image_format::share::Share;
@@ -16,6 +17,8 @@ use image_format::store::{Fault, MemoryStore, Store};
 use image_format::upkeep::check::check;
 use image_format::upkeep::gc::{GcOptions, GcReport, gc};
 use image_format::upkeep::names;
+use image_format::upkeep::optimize::{OptimizeOptions, OptimizeProgress, optimize};
+use image_format::{Profile, Segment};
 use kit::{File, ingest, noise};
 use turns::{TO_THE_END, play};
 
@@ -227,4 +230,42 @@ fn image_that_gets_a_name_while_its_old_one_is_collected_is_whole_or_not_found()
         collect(store);
     };
     every_order(&start, &collecting, &tag, 3, &|_| {});
+}
+
+#[test]
+fn blocks_with_bases_and_what_they_lean_on_survive_collections_beside_optimizing() {
+    let start = MemoryStore::new();
+    let version = |change: u8| -> Vec<File> {
+        let changed = |mut bytes: Vec<u8>| {
+            bytes[1000..1009].fill(change);
+            vec![Some(bytes)]
+        };
+        let names = [("a.dll", 1), ("b.dll", 2)];
+        let file = |(name, seed): (&str, u64)| (name.to_owned(), changed(noise(seed, 20_000)));
+        names.into_iter().map(file).collect()
+    };
+    for change in 0..3 {
+        ingest(&start, "pc", &version(change)).unwrap();
+    }
+    ingest(&start, "old", &version(9)).unwrap();
+    let options = OptimizeOptions {
+        profile: Profile::Fast,
+        threads: 1,
+        ..OptimizeOptions::default()
+    };
+    let optimizing = |store: &MemoryStore| {
+        let go_on = &mut |_: &OptimizeProgress| ControlFlow::Continue(());
+        assert!(optimize(store, options, go_on).unwrap().finished);
+    };
+    let collecting = |store: &MemoryStore| {
+        delete(store, "old");
+        collect(store);
+    };
+    every_order(&start, &collecting, &optimizing, 7, &|store| {
+        let share = Share::open(store).unwrap();
+        assert_eq!(share.history("pc").len(), 3);
+        let index = share.index();
+        let leaning = |segment: &Segment| segment.jobs().iter().any(|job| !job.bases.is_empty());
+        assert!(index.segments().iter().any(leaning), "nothing leans");
+    });
 }
