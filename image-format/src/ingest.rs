@@ -110,8 +110,6 @@ pub struct Ingest<'s> {
     lanes: Lanes,
     press: Press,
     pack: PackBuilder,
-    /// Of a pack that was stored, for the next.
-    room: Vec<u8>,
     stow: Stow<'s>,
     /// Packs that are stored and wait for a segment.
     stored: Vec<BlockJob>,
@@ -165,7 +163,6 @@ impl<'s> Ingest<'s> {
                 options.paranoid || options.profile.verifies(),
             ),
             pack: PackBuilder::new(),
-            room: Vec::new(),
             stow,
             stored: Vec::new(),
             stored_packs: 0,
@@ -339,8 +336,7 @@ impl<'s> Ingest<'s> {
         if self.pack.is_empty() {
             return Ok(());
         }
-        let room = std::mem::take(&mut self.room);
-        let full = std::mem::replace(&mut self.pack, PackBuilder::in_room(room));
+        let full = std::mem::take(&mut self.pack);
         self.guard.beat()?;
         let durable = self.stow.put(full)?;
         self.note_durable(durable);
@@ -351,7 +347,9 @@ impl<'s> Ingest<'s> {
         self.stored_packs += packs.len();
         self.progress.packs += packs.len() as u64;
         for Stowed { jobs, room } in packs {
-            self.room = room;
+            if self.pack.is_empty() {
+                self.pack = PackBuilder::in_room(room);
+            }
             for job in jobs {
                 self.guard.uses(job.place.pack);
                 self.stored.push(job);

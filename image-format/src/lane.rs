@@ -16,7 +16,7 @@ use crate::profile::Profile;
 /// So much waits in all lanes together.
 const GATHERED_MAX: usize = 64 << 20;
 /// Rooms of blocks kept for the next ones.
-const SPARE: usize = 4;
+const SPARE: usize = 2;
 /// A longer extension is no extension.
 const EXTENSION_MAX: usize = 12;
 /// Base names are only for order.

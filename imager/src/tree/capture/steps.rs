@@ -28,7 +28,7 @@ const NAMES: usize = 256;
 /// Contents handed on at a time, when there are fewer names than that.
 const BYTES: u64 = 4 << 20;
 /// Bytes read that may wait to be stored; twice that at the most.
-const WAITING: usize = 32 << 20;
+const WAITING: usize = 16 << 20;
 /// Names looked at that may wait.
 const LOOKED_AT: usize = 64 * NAMES;
 /// More threads that read gain nothing: storing is one thread.
