@@ -9,6 +9,7 @@ mod cut;
 mod error;
 pub(crate) mod guard;
 mod image;
+mod options;
 mod press;
 mod stow;
 mod stream;
@@ -19,85 +20,27 @@ use std::thread::Scope;
 pub use cut::{Cut, Cutter, HashedChunk};
 pub use error::IngestError;
 pub use image::ImageWriter;
+pub use options::{IngestOptions, IngestProgress, NewImage};
 pub use stream::{Pieces, StreamWriter};
 
 use crate::block::SealError;
 use crate::entry::Piece;
 use crate::fetch::MissingChunk;
 use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
-use crate::image::{ImageRecord, Manifest, SystemWords};
+use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, Segment};
 use crate::job::BlockJob;
 use crate::lane::{Gathered, LaneKey, Lanes};
 use crate::manifest::Root;
 use crate::pack::PackBuilder;
-use crate::profile::Profile;
 use crate::refs;
 use crate::store::{RefName, Store};
 use guard::Guard;
 use press::{Press, Pressed};
 use stow::{Stow, Stowed};
 
-/// A pack is closed at so many bytes: it is built in memory, on small machines too.
-const PACK_TARGET: u64 = 64 << 20;
 /// An interrupted capture can use again what was indexed before it stopped.
 const PACKS_A_SEGMENT: usize = 16;
-
-/// How to store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IngestOptions {
-    /// How hard to compress.
-    pub profile: Profile,
-    /// Expand every block again and compare, also where the profile does not ask for it.
-    pub paranoid: bool,
-    /// Threads that compress; 0 takes one a core.
-    pub threads: usize,
-    /// Bytes at which a pack is closed, at most [`crate::pack::MAX_PACK`] less a block.
-    pub pack_target: u64,
-}
-
-impl Default for IngestOptions {
-    fn default() -> Self {
-        Self {
-            profile: Profile::Fast,
-            paranoid: false,
-            threads: 0,
-            pack_target: PACK_TARGET,
-        }
-    }
-}
-
-/// What is said of a new image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewImage {
-    /// The name to commit it under.
-    pub name: String,
-    /// Seconds since 1970 when the capture began.
-    pub captured: u64,
-    /// The image it was compared with.
-    pub parent: Option<ImageId>,
-    /// The operating system, if one was found.
-    pub system: Option<SystemWords>,
-    /// What was captured, in words that are the same the next time.
-    pub source: Option<String>,
-}
-
-/// How far an ingest is, in bytes unless said otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IngestProgress {
-    /// Read from streams; holes do not count.
-    pub read: u64,
-    /// Of these, not in the store before.
-    pub new: u64,
-    /// Written into blocks.
-    pub stored: u64,
-    /// Number of chunks seen.
-    pub chunks: u64,
-    /// Number of chunks that were new.
-    pub new_chunks: u64,
-    /// Number of packs stored.
-    pub packs: u64,
-}
 
 /// Takes streams and stores them.
 pub struct Ingest<'s> {
