@@ -249,6 +249,12 @@ fn stream_cut_near_any_section_commits_nothing_and_the_next_try_goes_on() {
             "{length}: {error}"
         );
     }
+    let into = MemoryStore::new();
+    take(&bytes[..bytes.len() - 1], &into).unwrap_err();
+    let report = take(&bytes, &into).unwrap();
+    assert!(report.blocks == 0 && report.passed_over > 0);
+    holds(&into, "pc", 2, 2);
+
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pc.mim");
     for length in around_sections(&bytes, 0) {

@@ -110,16 +110,31 @@ fn import<I: Input>(
 ) -> Result<ImportReport, ImportError> {
     let mut stream = SectionStream::new(input);
     let mut import = Import::new(store)?;
+    if let Err(error) = read_all(&mut stream, &mut import, total, progress) {
+        // What came is good, and the next try passes over it. That this fails
+        // where the share failed is no news.
+        drop(import.packs.flush());
+        return Err(error);
+    }
+    let file = stream.file();
+    import.commit(file)
+}
+
+fn read_all<I: Input>(
+    stream: &mut SectionStream<I>,
+    import: &mut Import<'_>,
+    total: Option<u64>,
+    progress: &mut dyn FnMut(ImportProgress),
+) -> Result<(), ImportError> {
     while let Some((section, place)) = stream.next()? {
-        import.section(&mut stream, &section, place)?;
+        import.section(stream, &section, place)?;
         progress(ImportProgress {
             done: stream.at(),
             total,
             new: import.stored,
         });
     }
-    let file = stream.file();
-    import.commit(file)
+    Ok(())
 }
 
 /// What has come so far.

@@ -15,8 +15,9 @@ use crate::store::Store;
 
 /// As an ingest: a pack is built in memory, on small machines too.
 const PACK_TARGET: u64 = 64 << 20;
-/// An interrupted import passes over what was indexed before it stopped.
-const PACKS_A_SEGMENT: usize = 16;
+/// An import that lost its machine passes over what was indexed before: at
+/// most 256 MiB come again.
+const PACKS_A_SEGMENT: usize = 4;
 
 /// What the share has, and what is on its way into it.
 pub(super) struct Packs<'s> {
