@@ -4,6 +4,7 @@
 mod folders;
 mod open;
 mod rows;
+pub(crate) mod writeback;
 
 pub use folders::PlaceError;
 pub(crate) use folders::{FolderId, Folders, ROOT, Trail};

@@ -32,6 +32,9 @@ fn dense() -> impl Strategy<Value = Vec<u8>> {
         Just(0xff),
         Just(0x90),
         Just(0x94),
+        Just(0x48),
+        Just(0x8b),
+        Just(0x05),
         any::<u8>()
     ];
     proptest::collection::vec(byte, 0..300)

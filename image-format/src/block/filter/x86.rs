@@ -29,12 +29,41 @@ pub(super) fn apply(bytes: &mut [u8]) {
 
 pub(super) fn undo(bytes: &mut [u8]) {
     let last = bytes.len().saturating_sub(LENGTH - 1);
-    let mut next = 0;
-    while let Some(found) = bytes.get(next..last).and_then(first_candidate) {
-        let at = next + found;
+    let mut at = 0;
+    while at < last {
+        // Nothing before the hit is turned, so what was looked at is still so.
+        match window(bytes, at).map(first_hit) {
+            Some(None) => {
+                at += GROUP;
+                continue;
+            }
+            Some(Some(hit)) => at += hit,
+            None => {}
+        }
         turn(bytes, at, u32::wrapping_sub);
-        next = at + 1;
+        at += 1;
     }
+}
+
+/// What [`first_hit`] looks at for the places from `at` on; not at either end.
+fn window(bytes: &[u8], at: usize) -> Option<&[u8; GROUP + LENGTH + 1]> {
+    bytes.get(at.checked_sub(2)?..)?.first_chunk()
+}
+
+/// The first of [`GROUP`] places, from the third byte on, where [`turn`] does
+/// something. All are looked at together: the compiler makes vectors of it.
+fn first_hit(window: &[u8; GROUP + LENGTH + 1]) -> Option<usize> {
+    let mut hits = [0_u8; GROUP];
+    for (at, hit) in hits.iter_mut().enumerate() {
+        let (prefix, opcode, byte, top) =
+            (window[at], window[at + 1], window[at + 2], window[at + 6]);
+        let moves = (opcode == 0x89) | (opcode == 0x8b) | (opcode == 0x8d);
+        let is_relative = (byte & 0xc7 == 0x05) & moves & (prefix & 0xf8 == 0x48);
+        let is_near = (top == 0) | (top == 0xff);
+        *hit = u8::from((is_branch(byte) | is_relative) & is_near);
+    }
+    let hits = u128::from_le_bytes(hits);
+    (hits != 0).then_some((hits.trailing_zeros() / 8) as usize)
 }
 
 fn is_branch(byte: u8) -> bool {
@@ -58,19 +87,6 @@ fn last_candidate(bytes: &[u8]) -> Option<usize> {
     rest.iter().rposition(|byte| is_candidate(*byte))
 }
 
-fn first_candidate(bytes: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    for group in bytes.chunks_exact(GROUP) {
-        if any_candidate(group) {
-            break;
-        }
-        start += GROUP;
-    }
-    let rest = bytes.get(start..)?;
-    let found = rest.iter().position(|byte| is_candidate(*byte))?;
-    Some(start + found)
-}
-
 fn any_candidate(group: &[u8]) -> bool {
     group
         .iter()
@@ -82,8 +98,9 @@ fn announces(bytes: &[u8], at: usize) -> bool {
     let before = at.checked_sub(2).and_then(|start| bytes.get(start..=at));
     match (before, bytes.get(at)) {
         (_, Some(byte)) if is_branch(*byte) => true,
-        (Some([prefix, opcode, _]), _) => {
-            prefix & 0xf8 == 0x48 && matches!(opcode, 0x89 | 0x8b | 0x8d)
+        (Some([prefix, opcode, byte]), _) => {
+            let moves = matches!(opcode, 0x89 | 0x8b | 0x8d);
+            prefix & 0xf8 == 0x48 && moves && byte & 0xc7 == 0x05
         }
         _ => false,
     }

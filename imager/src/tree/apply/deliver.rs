@@ -10,10 +10,13 @@ use rustix::io::Errno;
 
 use super::names::Laid;
 use super::{Phase, Run, TreeError, at, blocks, settle};
-use crate::tree::place::{Deposit, FileRow, FolderId, Folders, Rows, Temper, beneath};
+use crate::tree::place::{Deposit, FileRow, FolderId, Folders, Rows, Temper, beneath, writeback};
 
 /// More threads than processors: some wait for the medium.
 const EXTRA_THREADS: usize = 2;
+/// Files so long are written to the medium at once: most of the bytes are in
+/// them, and few of the files.
+const EARLY: u64 = 64 << 10;
 /// So many files of several chunks are kept open.
 const MOST_FILES: usize = 128;
 
@@ -203,7 +206,11 @@ impl Writer<'_, '_> {
             true => settle::exact(self.run, file, temper)?,
             false => settle::fresh(self.run, file, temper, mode)?,
         }
-        rustix::fs::futimens(file, &settle::times(row.modified, row.accessed))
+        rustix::fs::futimens(file, &settle::times(row.modified, row.accessed))?;
+        if row.size >= EARLY {
+            writeback::begin(file);
+        }
+        Ok(())
     }
 
     fn temper(&self, row: &FileRow) -> rustix::io::Result<&Temper> {

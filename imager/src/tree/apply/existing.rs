@@ -121,7 +121,7 @@ fn kept(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, found: &Stat) -> rustix:
             {
                 return Ok(Kept::Nothing);
             }
-            hands::named(run, folder, entry)?;
+            hands::named(run, folder, entry, false)?;
             Ok(Kept::All)
         }
         (Kind::File, FileType::RegularFile) => {

@@ -170,13 +170,19 @@ fn special(run: &Run<'_>, folder: &OwnedFd, entry: &Entry) -> Result<()> {
         Kind::Fifo => rustix::fs::mknodat(folder, name, FileType::Fifo, mode, 0)?,
         Kind::Directory | Kind::File | Kind::Socket | Kind::RawVolume => return Ok(()),
     }
-    named(run, folder, entry)
+    named(run, folder, entry, true)
 }
 
-/// Sets metadata on a thing that is not to be opened.
-pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry) -> Result<()> {
+/// Sets metadata on a thing that is not to be opened; `fresh` if it was just made.
+pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, fresh: bool) -> Result<()> {
     let name = entry.name();
     let can = &run.plan.can;
+    let times = settle::times(entry.times.modified, entry.times.accessed);
+    let is_link = matches!(entry.kind, Kind::Symlink(_));
+    let ours = (entry.uid, entry.gid) == can.new;
+    if is_link && fresh && ours && entry.xattrs.is_empty() {
+        return rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW);
+    }
     // A descriptor of the name alone: what is set through it is set on this
     // very thing, whatever takes its name meanwhile.
     let thing = beneath_path(folder, name)?;
@@ -193,7 +199,6 @@ pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry) -> Result<()
         let name = xattr.name.as_slice();
         rustix::fs::setxattr(through.as_str(), name, &xattr.value, XattrFlags::empty())?;
     }
-    let is_link = matches!(entry.kind, Kind::Symlink(_));
     if can.modes && !is_link {
         let mode = rustix::fs::fstat(&thing)?.st_mode & 0o7777;
         if mode != entry.mode {
@@ -201,7 +206,6 @@ pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry) -> Result<()
         }
     }
     debug_assert_eq!(entry.flags & !STILL, 0, "only files and folders have flags");
-    let times = settle::times(entry.times.modified, entry.times.accessed);
     rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
