@@ -12,6 +12,7 @@ pub mod bundle;
 mod check;
 pub mod directory;
 mod disk;
+mod kinds;
 mod list;
 mod read;
 mod root;

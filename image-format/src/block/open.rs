@@ -4,10 +4,9 @@ use std::cell::RefCell;
 use std::io;
 
 use thiserror::Error;
-use zstd::zstd_safe::{DCtx, DParameter};
+use zstd::zstd_safe::{self, DCtx, DParameter};
 
 use super::header::CODEC_RAW;
-use super::seal::words;
 use super::{Filter, Header, HeaderError, MAX_RAW, WINDOW_LOG_MAX};
 use crate::ids::{BlockId, ChunkId, ChunkRef};
 use crate::job::ChunkInBlock;
@@ -139,6 +138,11 @@ pub(super) fn expand(payload: &[u8], prefix: &[u8], raw: usize) -> io::Result<Ve
         context.decompress(&mut bytes, payload).map_err(words)?;
     }
     Ok(bytes)
+}
+
+/// zstd's error as words.
+pub(super) fn words(code: usize) -> io::Error {
+    io::Error::other(zstd_safe::get_error_name(code))
 }
 
 impl OpenBlock {

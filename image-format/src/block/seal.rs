@@ -8,7 +8,7 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::{self, CCtx};
 
 use super::header::{CODEC_RAW, CODEC_ZSTD};
-use super::open::expand;
+use super::open::{expand, words};
 use super::{Filter, Header, HeaderError, MAX_BASE_BYTES, MAX_BASES, MAX_RAW};
 use crate::ids::{BlockId, ChunkRef};
 use crate::profile::Profile;
@@ -190,11 +190,6 @@ fn compress(source: &[u8], prefix: &[u8], profile: Profile) -> io::Result<Vec<u8
         context.compress2(&mut packed, source).map_err(words)?;
     }
     Ok(packed)
-}
-
-/// zstd's error as words.
-pub(super) fn words(code: usize) -> io::Error {
-    io::Error::other(zstd_safe::get_error_name(code))
 }
 
 /// Whether the bytes look as evenly spread as only compressed ones do. What

@@ -8,7 +8,7 @@
 //! Ids and lengths of the chunks stand in what came before: nothing is trusted.
 
 use super::root::root_of;
-use super::{ManifestError, Root, TreeCheck, check, directory, read, tree};
+use super::{ManifestError, Root, TreeCheck, VolumeRoot, check, directory, read, tree};
 use crate::bytes::{CutOff, Fields, length};
 use crate::ids::{ChunkId, ChunkRef, ImageId};
 use crate::image::{Manifest, VolumeTree};
@@ -89,13 +89,30 @@ pub fn read_all(root: &Root, fetch: &mut Fetch<'_>) -> Result<Manifest, Manifest
             partition: volume.partition,
             entries,
         };
-        check::totals(volume, &tree)?;
+        totals(volume, &tree)?;
         volumes.push(tree);
     }
     Ok(Manifest {
         disk: root.disk.clone(),
         volumes,
     })
+}
+
+/// Whether a volume has the entries and contents its root says.
+fn totals(root: &VolumeRoot, tree: &VolumeTree) -> Result<(), ManifestError> {
+    let contents = tree
+        .entries
+        .iter()
+        .map(|entry| entry.content.size())
+        .fold(0, u64::saturating_add);
+    if root.entries == tree.entries.len() as u64 && root.contents == contents {
+        Ok(())
+    } else {
+        Err(ManifestError::Row {
+            table: "root",
+            reason: "a volume has other entries than the root says",
+        })
+    }
 }
 
 /// The bytes of the chunk that was asked for, or why they are not.

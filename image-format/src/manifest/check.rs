@@ -5,10 +5,8 @@ use std::collections::HashMap;
 
 use super::ManifestError;
 use super::directory::LeafRef;
-use super::root::VolumeRoot;
 use crate::chunker::MAX_CHUNK;
 use crate::entry::{Content, Entry, INLINE_LIMIT, Kind, Piece, Timestamp};
-use crate::image::VolumeTree;
 use crate::layout::DiskLayout;
 
 /// Linux `PATH_MAX` is 4096, but deeper trees exist: this is far above both.
@@ -293,23 +291,6 @@ pub(super) fn leaf(leaf: &LeafRef, entries: &[Entry]) -> Result<(), ManifestErro
         Err(ManifestError::Row {
             table: "directory",
             reason: "a leaf holds other entries than it says",
-        })
-    }
-}
-
-/// Whether a volume has the entries and contents its root says.
-pub(super) fn totals(root: &VolumeRoot, tree: &VolumeTree) -> Result<(), ManifestError> {
-    let contents = tree
-        .entries
-        .iter()
-        .map(|entry| entry.content.size())
-        .fold(0, u64::saturating_add);
-    if root.entries == tree.entries.len() as u64 && root.contents == contents {
-        Ok(())
-    } else {
-        Err(ManifestError::Row {
-            table: "root",
-            reason: "a volume has other entries than the root says",
         })
     }
 }

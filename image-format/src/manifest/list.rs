@@ -5,8 +5,7 @@
 //! ```
 //! A leaf keeps up to [`DIRECT`] pieces of a file; of a longer one it names lists.
 
-use super::ManifestError;
-use super::read::kinds;
+use super::{ManifestError, kinds};
 use crate::bytes::{CutOff, Fields};
 use crate::entry::Piece;
 use crate::ids::ChunkId;

@@ -1,34 +1,11 @@
 //! Columns become entries. Shapes are checked here, meaning in [`super::check`].
 
 use super::table::{self as column, Column, Tables};
-use super::{ManifestError, list};
+use super::{ManifestError, kinds, list};
 use crate::bytes::Fields;
 use crate::chunker::MAX_CHUNK;
 use crate::entry::{Content, Entry, Kind, Piece, Times, Timestamp, Xattr};
 use crate::ids::{ChunkId, ChunkRef};
-
-/// The numbers that stand for kinds in the columns.
-pub(super) mod kinds {
-    pub(in super::super) const DIRECTORY: u8 = 0;
-    pub(in super::super) const FILE: u8 = 1;
-    pub(in super::super) const SYMLINK: u8 = 2;
-    pub(in super::super) const CHAR_DEVICE: u8 = 3;
-    pub(in super::super) const BLOCK_DEVICE: u8 = 4;
-    pub(in super::super) const FIFO: u8 = 5;
-    pub(in super::super) const SOCKET: u8 = 6;
-    pub(in super::super) const RAW_VOLUME: u8 = 7;
-
-    pub(in super::super) const EMPTY: u8 = 0;
-    pub(in super::super) const INLINE: u8 = 1;
-    pub(in super::super) const PIECES: u8 = 2;
-
-    pub(in super::super) const LISTS: u8 = 3;
-
-    pub(in super::super) const HOLE: u8 = 0;
-    pub(in super::super) const CHUNK: u8 = 1;
-    pub(in super::super) const LIST: u8 = 2;
-    pub(in super::super) const LIST_LENGTH: u8 = 3;
-}
 
 /// Where lists of pieces come from, when an entry has any.
 pub(super) type Fetch<'f> = dyn FnMut(&ChunkRef) -> Result<Vec<u8>, ManifestError> + 'f;

@@ -1,7 +1,6 @@
 //! Entries become the columns of a leaf.
 
-use super::list;
-use super::read::kinds;
+use super::{kinds, list};
 use super::table::{self as column, Column, Tables};
 use crate::entry::{Content, Entry, Kind, Times};
 use crate::ids::ChunkRef;
