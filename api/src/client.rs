@@ -105,6 +105,7 @@ impl ClientError {
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
+    tls: Arc<rustls::ClientConfig>,
     server: String,
     key: PublicKey,
     bearer: Option<Arc<str>>,
@@ -129,18 +130,10 @@ impl Client {
             what: "setting up TLS",
             reason: error.to_string(),
         })?;
-        let agent = ureq::AgentBuilder::new()
-            .tls_config(Arc::new(tls))
-            .https_only(true)
-            .redirects(0)
-            .timeout_connect(CONNECT)
-            .timeout_read(SILENCE)
-            .timeout_write(SILENCE)
-            .max_idle_connections_per_host(8)
-            .user_agent(concat!("mimeo/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let tls = Arc::new(tls);
         Ok(Self {
-            agent,
+            agent: agent(&tls, SILENCE),
+            tls,
             server: server.to_owned(),
             key,
             bearer: None,
@@ -152,6 +145,15 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Self {
         Self {
             bearer: Some(Arc::from(token)),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, waiting up to `silence` for an answer to begin or go on.
+    #[must_use]
+    pub fn with_silence(&self, silence: Duration) -> Self {
+        Self {
+            agent: agent(&self.tls, silence),
             ..self.clone()
         }
     }
@@ -302,6 +304,19 @@ impl Client {
             None => ClientError::Unreachable { server, reason },
         }
     }
+}
+
+fn agent(tls: &Arc<rustls::ClientConfig>, silence: Duration) -> ureq::Agent {
+    ureq::AgentBuilder::new()
+        .tls_config(Arc::clone(tls))
+        .https_only(true)
+        .redirects(0)
+        .timeout_connect(CONNECT)
+        .timeout_read(silence)
+        .timeout_write(SILENCE)
+        .max_idle_connections_per_host(8)
+        .user_agent(concat!("mimeo/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
 /// What TLS says of a peer without the pinned key, if that is what happened.

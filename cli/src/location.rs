@@ -41,7 +41,7 @@ pub(crate) fn open(share: &Path) -> Result<Share<Box<dyn Store>>> {
 /// What lies there, as a store.
 pub(crate) fn store(share: &Path) -> Result<Box<dyn Store>> {
     let opening = || format!("opening {}", share.display());
-    if let Some(address) = share.to_str().and_then(|text| text.strip_prefix(SCHEME)) {
+    if let Some(address) = server_in(share) {
         return Ok(Box::new(remote(address).with_context(opening)?));
     }
     let (store, warning) = image_format::file::open_any(share).with_context(opening)?;
@@ -49,6 +49,23 @@ pub(crate) fn store(share: &Path) -> Result<Box<dyn Store>> {
         eprintln!("mimeo: warning: {warning}");
     }
     Ok(store)
+}
+
+/// As [`store`], to capture under `name`: a server says now whether the token
+/// may, and not when everything was read.
+pub(crate) fn store_to_capture(share: &Path, name: &str) -> Result<Box<dyn Store>> {
+    let Some(address) = server_in(share) else {
+        return store(share);
+    };
+    let opening = || format!("opening {}", share.display());
+    let remote = remote(address).with_context(opening)?;
+    remote.may_capture(name).with_context(opening)?;
+    Ok(Box::new(remote))
+}
+
+/// What follows `https://`.
+fn server_in(share: &Path) -> Option<&str> {
+    share.to_str()?.strip_prefix(SCHEME)
 }
 
 fn remote(address: &str) -> Result<RemoteStore> {
@@ -73,7 +90,7 @@ fn connect(server: &str, name: &str, login: &Login) -> Result<RemoteStore> {
         }
         Outage::Over { .. } => eprintln!("mimeo: the server is back"),
     }));
-    Ok(RemoteStore::new(client, patience, name))
+    Ok(RemoteStore::new(&client, patience, name))
 }
 
 /// `server:port` and the share's name.

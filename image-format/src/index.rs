@@ -1,11 +1,13 @@
 //! Which block holds a chunk: a view over immutable, sorted segments.
 
+mod known;
 mod rows;
 mod segment;
 mod sieve;
 
 use std::fmt;
 
+pub use known::KnownSegments;
 pub use rows::SegmentBytes;
 pub use segment::{Segment, SegmentError};
 
@@ -81,7 +83,19 @@ impl Index {
     /// # Errors
     /// The store failed, or a segment is damaged: it can be made again from the packs.
     pub fn load<S: Store + ?Sized>(store: &S) -> Result<Self, IndexError> {
-        let segments = load_segments(store)?;
+        Self::load_again(store, &mut KnownSegments::none())
+    }
+
+    /// As [`Index::load`], for those who load it again and again: only segments
+    /// that are not known yet are read, but what is there is always looked at.
+    ///
+    /// # Errors
+    /// As [`Index::load`].
+    pub fn load_again<S: Store + ?Sized>(
+        store: &S,
+        known: &mut KnownSegments,
+    ) -> Result<Self, IndexError> {
+        let segments = load_segments(store, known)?;
         Ok(Self::beside(store, segments)?)
     }
 
@@ -102,7 +116,18 @@ impl Index {
     /// # Errors
     /// As [`Index::load`].
     pub fn load_to_write<S: Store + ?Sized>(store: &S) -> Result<Self, IndexError> {
-        let segments = load_segments(store)?;
+        Self::load_to_write_again(store, &mut KnownSegments::none())
+    }
+
+    /// As [`Index::load_to_write`], and as [`Index::load_again`].
+    ///
+    /// # Errors
+    /// As [`Index::load`].
+    pub fn load_to_write_again<S: Store + ?Sized>(
+        store: &S,
+        known: &mut KnownSegments,
+    ) -> Result<Self, IndexError> {
+        let segments = load_segments(store, known)?;
         let packs = Packs::look(store)?;
         Ok(Self::over(segments, |pack| match packs.presence(pack) {
             Presence::Trashed => Presence::Gone,
@@ -253,13 +278,17 @@ impl Packs {
     }
 }
 
-fn load_segments<S: Store + ?Sized>(store: &S) -> Result<Vec<Segment>, IndexError> {
+fn load_segments<S: Store + ?Sized>(
+    store: &S,
+    known: &mut KnownSegments,
+) -> Result<Vec<Segment>, IndexError> {
     let mut attempt = 0;
     loop {
         attempt += 1;
         let mut ids = store.list_indexes()?;
         ids.sort();
-        let read = ids.into_iter().map(|id| read_segment(store, id));
+        known.forget_all_but(&ids);
+        let read = ids.into_iter().map(|id| known.segment(store, id));
         match read.collect() {
             // Merged into another one since the list was read.
             Err(IndexError::Store(StoreError::Missing { .. })) if attempt < LOAD_ATTEMPTS => {}

@@ -5,10 +5,12 @@
 //! then ref, each durable before the next; the ref is the commit. Whatever
 //! stops it earlier leaves files nobody refers to, never an image that lies.
 
+mod asked;
 mod cut;
 mod error;
 pub(crate) mod guard;
 mod image;
+mod known;
 mod options;
 mod press;
 mod stow;
@@ -25,8 +27,7 @@ pub use stream::{Pieces, StreamWriter};
 
 use crate::block::SealError;
 use crate::entry::Piece;
-use crate::fetch::MissingChunk;
-use crate::ids::{ChunkId, ChunkRef, ImageId, SegmentId};
+use crate::ids::{ChunkId, ImageId, SegmentId};
 use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, Segment};
 use crate::job::BlockJob;
@@ -35,19 +36,24 @@ use crate::manifest::Root;
 use crate::pack::PackBuilder;
 use crate::refs;
 use crate::store::{RefName, Store};
+use asked::Asked;
 use guard::Guard;
 use press::{Press, Pressed};
 use stow::{Stow, Stowed};
 
 /// An interrupted capture can use again what was indexed before it stopped.
 const PACKS_A_SEGMENT: usize = 16;
+/// Over a network more is lost with a pack.
+const PACKS_A_SEGMENT_FAR: usize = 4;
 
 /// Takes streams and stores them.
 pub struct Ingest<'s> {
     store: &'s dyn Store,
     guard: Guard<'s>,
     options: IngestOptions,
+    /// The store's, or only what was written here where the store is asked.
     index: Index,
+    asked: Option<Asked>,
     /// Chunks on their way: not in the index yet. Their length.
     pending: HashMap<ChunkId, u32>,
     lanes: Lanes,
@@ -63,7 +69,8 @@ pub struct Ingest<'s> {
 }
 
 impl<'s> Ingest<'s> {
-    /// An ingest into `store`, which knows all that is there already.
+    /// An ingest into `store`, which knows all that is there already, or asks
+    /// where the store answers questions (see [`Store::locate`]).
     ///
     /// # Errors
     /// The store's index cannot be read.
@@ -93,11 +100,16 @@ impl<'s> Ingest<'s> {
             pack_target: options.pack_target.min(crate::pack::MAX_PACK / 2),
             ..options
         };
-        let (guard, index) = Guard::begin(store)?;
+        let guard = Guard::take(store)?;
+        let (index, asked) = match store.locate(&[])? {
+            Some(_) => (Index::default(), Some(Asked::default())),
+            None => (Index::load_to_write(store)?, None),
+        };
         Ok(Self {
             store,
             guard,
             index,
+            asked,
             pending: HashMap::new(),
             lanes: Lanes::new(options.profile),
             press: Press::new(
@@ -132,19 +144,11 @@ impl<'s> Ingest<'s> {
             Cut::Chunk(chunk) => {
                 let (id, length) = (chunk.id(), chunk_length(chunk.bytes())?);
                 let key = pieces.key_for(chunk.bytes());
-                if self.is_new(id, length)? {
-                    self.gather(key, id, chunk.into_bytes())?;
-                }
+                self.take(key, id, length, || chunk.into_bytes())?;
                 pieces.push(Piece::Chunk { id, length });
             }
         }
         Ok(())
-    }
-
-    /// The length of a chunk that is stored or on its way.
-    pub fn length_of(&self, id: &ChunkId) -> Option<u32> {
-        let indexed = || self.index.find(id).map(|(_, chunk)| chunk.length);
-        self.pending.get(id).copied().or_else(indexed)
     }
 
     /// How far it is.
@@ -215,25 +219,8 @@ impl<'s> Ingest<'s> {
     /// Takes one chunk of a stream.
     fn chunk(&mut self, key: &LaneKey, bytes: &[u8]) -> Result<(ChunkId, u32), IngestError> {
         let (id, length) = (ChunkId::of(bytes), chunk_length(bytes)?);
-        if self.is_new(id, length)? {
-            self.gather(key, id, bytes.to_vec())?;
-        }
+        self.take(key, id, length, || bytes.to_vec())?;
         Ok((id, length))
-    }
-
-    /// Counts a chunk; whether its bytes are wanted.
-    fn is_new(&mut self, id: ChunkId, length: u32) -> Result<bool, IngestError> {
-        // Also a capture that finds everything stored is alive.
-        self.guard.beat()?;
-        self.progress.read += u64::from(length);
-        self.progress.chunks += 1;
-        if self.known(&id).is_some() {
-            return Ok(false);
-        }
-        self.progress.new += u64::from(length);
-        self.progress.new_chunks += 1;
-        self.pending.insert(id, length);
-        Ok(true)
     }
 
     fn gather(&mut self, key: &LaneKey, id: ChunkId, bytes: Vec<u8>) -> Result<(), IngestError> {
@@ -269,7 +256,11 @@ impl<'s> Ingest<'s> {
         if self.pack.len() >= self.options.pack_target {
             self.store_pack()?;
         }
-        if self.stored_packs >= PACKS_A_SEGMENT {
+        let enough = match self.asked {
+            None => PACKS_A_SEGMENT,
+            Some(_) => PACKS_A_SEGMENT_FAR,
+        };
+        if self.stored_packs >= enough {
             self.store_segment()?;
         }
         Ok(())
@@ -324,6 +315,7 @@ impl<'s> Ingest<'s> {
     }
 
     fn flush(&mut self) -> Result<(), IngestError> {
+        self.settle()?;
         let rest = self.lanes.drain();
         rest.into_iter().try_for_each(|block| self.press(block))?;
         for pressed in self.press.finish()? {
@@ -333,28 +325,6 @@ impl<'s> Ingest<'s> {
         let durable = self.stow.finish()?;
         self.note_durable(durable);
         self.store_segment()
-    }
-
-    /// The length of a chunk that was written here or is in the store, which the
-    /// image now counts on.
-    fn known(&mut self, id: &ChunkId) -> Option<u32> {
-        if let Some(length) = self.pending.get(id) {
-            return Some(*length);
-        }
-        self.guard.find(&self.index, id)
-    }
-
-    /// A chunk that an entry names was written here or is in the store, as long as it says.
-    fn check_chunk(&mut self, chunk: &ChunkRef) -> Result<(), IngestError> {
-        self.guard.beat()?;
-        match self.known(&chunk.id).ok_or(MissingChunk { id: chunk.id })? {
-            length if length == chunk.length => Ok(()),
-            length => Err(IngestError::ChunkLength {
-                id: chunk.id,
-                expected: length,
-                found: chunk.length,
-            }),
-        }
     }
 }
 

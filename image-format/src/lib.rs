@@ -39,7 +39,7 @@ pub use fetch::{MissingChunk, fetch_list, with_bases};
 pub use file::MimFile;
 pub use ids::{BlockId, ChunkId, ChunkRef, ImageId, PackId, SegmentId};
 pub use image::{ImageRecord, Manifest, SystemWords, VolumeTree};
-pub use index::{Index, Segment};
+pub use index::{Index, KnownSegments, Segment};
 pub use ingest::{
     Cut, Cutter, HashedChunk, ImageWriter, Ingest, IngestError, IngestOptions, IngestProgress,
     NewImage, Pieces, StreamWriter,

@@ -1,5 +1,6 @@
 //! A share opened for reading: its images and where their bytes lie.
 
+mod asking;
 mod chunks;
 mod entries;
 
@@ -17,6 +18,7 @@ use crate::manifest::{ManifestError, bundle};
 use crate::refs::signature::Trust;
 use crate::refs::{self, Ref, RefError};
 use crate::store::{RefName, Store, StoreError};
+use asking::Asking;
 
 pub(crate) use chunks::chain;
 pub use chunks::{ChunkReader, Expander};
@@ -28,6 +30,8 @@ pub use entries::{Entries, Witnesses};
 pub struct Share<S: Store> {
     store: S,
     index: Index,
+    /// Where the store is asked instead, and the index is empty.
+    asking: Option<Asking>,
     /// Of every name all sequences, ascending.
     records: BTreeMap<String, Vec<ImageRecord>>,
     chunks: ChunkReader,
@@ -55,10 +59,17 @@ impl<S: Store> Share<S> {
         Ok(Self {
             store,
             index,
+            asking: None,
             records,
             chunks: ChunkReader::default(),
             trust,
         })
+    }
+
+    /// A share of which only the index was read: it finds chunks, entries and
+    /// whole images by their ids, and knows no image by a name.
+    pub fn over(store: S, index: Index) -> Self {
+        Self::of_parts(store, index, Vec::new())
     }
 
     /// A share of parts that were read before.
@@ -70,6 +81,7 @@ impl<S: Store> Share<S> {
         Self {
             store,
             index,
+            asking: None,
             records: by_name,
             trust: None,
             chunks: ChunkReader::default(),
@@ -82,7 +94,10 @@ impl<S: Store> Share<S> {
     /// As [`Share::open`], and when a name went back to a lower sequence.
     pub fn refresh(&mut self) -> Result<(), ShareError> {
         let records = read_refs(&self.store, &self.records, self.trust.as_ref())?;
-        self.index = Index::load(&self.store)?;
+        match &mut self.asking {
+            None => self.index = Index::load(&self.store)?,
+            Some(asking) => *asking = Asking::default(),
+        }
         self.records = records;
         Ok(())
     }
@@ -168,14 +183,19 @@ impl<S: Store> Share<S> {
     /// # Errors
     /// It is in no block, or its block is damaged.
     pub fn chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ShareError> {
-        self.chunks.chunk(&self.index, &self.store, at)
+        self.look_into(&at.id, |index| self.chunks.chunk(index, &self.store, at))?
     }
 
     pub(crate) fn manifest_chunk(&self, at: &ChunkRef) -> Result<Vec<u8>, ManifestError> {
-        self.chunks.manifest_chunk(&self.index, &self.store, at)
+        let read = |index: &Index| self.chunks.manifest_chunk(index, &self.store, at);
+        self.look_into(&at.id, read)
+            .map_err(|error| ManifestError::Unread {
+                id: at.id,
+                reason: chain(&error),
+            })?
     }
 
-    /// Where every chunk lies.
+    /// Where every chunk lies; nothing in a share of [`Share::open_asking`].
     pub fn index(&self) -> &Index {
         &self.index
     }

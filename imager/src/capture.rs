@@ -31,6 +31,9 @@ use reading::{Portion, ReadError};
 /// [`reading::PORTION`] bytes, so this bounds memory to 32 MiB.
 const WAITING: usize = 32;
 
+/// Entries whose chunks are looked for at once.
+const TOGETHER: usize = 512;
+
 /// What an image is called and compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CaptureOptions {
@@ -165,16 +168,24 @@ fn write_entries(
     image: &mut ImageWriter,
 ) -> Result<(), IngestError> {
     image.volume(ingest, volume.index)?;
-    for Found {
-        mut entry, witness, ..
-    } in volume.found
-    {
-        if !all_times {
-            quieten(&mut entry);
+    let mut found = volume.found.into_iter();
+    loop {
+        let together: Vec<Found> = found.by_ref().take(TOGETHER).collect();
+        if together.is_empty() {
+            return Ok(());
         }
-        image.entry(ingest, entry, witness)?;
+        let chunks = together
+            .iter()
+            .flat_map(|found| found.entry.content.chunks());
+        ingest.expect(chunks.map(|chunk| chunk.id))?;
+        for found in together {
+            let (mut entry, witness) = (found.entry, found.witness);
+            if !all_times {
+                quieten(&mut entry);
+            }
+            image.entry(ingest, entry, witness)?;
+        }
     }
-    Ok(())
 }
 
 /// Reading and linking a file move these times; they say nothing of it.

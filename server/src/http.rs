@@ -35,11 +35,11 @@ const BODY: usize = 1 << 20;
 const HELLO_BODY: usize = 64 << 10;
 /// A receipt has a row for each volume and each overlay file, and the steps.
 const RECEIPT_BODY: usize = 1 << 20;
-/// The longest pack, and the words around it.
-const SHARE_BODY: usize = 513 << 20;
 /// Longest time until an answer begins, body included: a large manifest on a
 /// slow disk.
 const ANSWER: Duration = Duration::from_secs(60);
+/// The same for shares: a pack over a slow line, and its check.
+const SHARE_ANSWER: Duration = Duration::from_secs(30 * 60);
 
 /// Everything the TLS port knows.
 pub(crate) fn router(house: Arc<House>) -> Router {
@@ -71,17 +71,28 @@ pub(crate) fn router(house: Arc<House>) -> Router {
         .route(routes::RUN_RECEIPT, get(runs::receipt))
         .route(routes::SHARE_TOKENS, get(tokens::list).post(tokens::make))
         .route(routes::SHARE_TOKEN, delete(tokens::remove))
-        .route(routes::SHARE, post(shares::call).layer(limit(SHARE_BODY)))
         .route(routes::STATUS, get(status::show))
         .fallback(|| async { Refusal::NotFound })
-        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(|request, next| {
+            in_time(ANSWER, request, next)
+        }))
+        .merge(share_routes())
         .layer(limit(BODY))
         .with_state(house)
 }
 
+/// The route bounds its bodies itself: how long one may be depends on who asks.
+fn share_routes() -> Router<Arc<House>> {
+    Router::new()
+        .route(routes::SHARE, post(shares::call))
+        .layer(middleware::from_fn(|request, next| {
+            in_time(SHARE_ANSWER, request, next)
+        }))
+}
+
 /// Gives up on what takes too long, so that nobody holds a place for ever.
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(ANSWER, next.run(request)).await {
+async fn in_time(limit: Duration, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::Busy.into_response(),
     }

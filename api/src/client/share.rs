@@ -1,5 +1,7 @@
 //! A server's share as a store: everything that works on a folder works here.
 
+use std::time::Duration;
+
 use image_format::ChunkId;
 use image_format::ids::{ImageId, PackId, SegmentId};
 use image_format::index::Segment;
@@ -12,6 +14,9 @@ use crate::routes;
 
 /// More than any pack, index segment or list.
 const LARGEST: u64 = 1 << 30;
+/// A pack may wait behind those of other captures, each of which is expanded
+/// and compared, before it is answered.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// A share on a server. An outage is waited out; a refusal is not. What was
 /// stored before an outage is there after it: calls can be repeated.
@@ -24,12 +29,20 @@ pub struct RemoteStore {
 
 impl RemoteStore {
     /// The share called `share` on the client's server.
-    pub fn new(client: Client, patience: Patience, share: &str) -> Self {
+    pub fn new(client: &Client, patience: Patience, share: &str) -> Self {
         Self {
-            client,
+            client: client.with_silence(SILENCE),
             patience,
             share: share.to_owned(),
         }
+    }
+
+    /// Asks whether the token may capture under `name`.
+    ///
+    /// # Errors
+    /// It may not, in the server's words.
+    pub fn may_capture(&self, name: &str) -> Result<(), StoreError> {
+        self.ask(&call(Verb::MayCapture, &name), &[]).map(drop)
     }
 
     fn ask(&self, call: &Call, bytes: &[u8]) -> Result<(Answer, Vec<u8>), StoreError> {

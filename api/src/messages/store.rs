@@ -56,6 +56,9 @@ pub enum Verb {
     /// Which of the chunks in the bytes (32 each) are there: answered with an
     /// index segment of those that are.
     Locate,
+    /// Whether the bearer may capture under this name: asked before anything is
+    /// read, so that hours are not lost.
+    MayCapture,
 }
 
 /// Who may ask something.
@@ -67,7 +70,7 @@ pub enum Needs {
     Writing,
     /// Whoever may capture under the name in the call.
     Naming,
-    /// The operator: it takes things away.
+    /// The operator: it takes things away, or tells what only those need who do.
     Keeping,
 }
 
@@ -82,7 +85,7 @@ impl Verb {
             | Self::RemoveLease
             // Brings back what a capture needs; takes nothing away.
             | Self::Restore => Needs::Writing,
-            Self::PutRef | Self::DeleteRef => Needs::Naming,
+            Self::PutRef | Self::DeleteRef | Self::MayCapture => Needs::Naming,
             Self::RemoveIndex
             | Self::TidyRefs
             | Self::Condemn
@@ -90,7 +93,12 @@ impl Verb {
             | Self::Adopt
             | Self::Settle
             | Self::PutSeal
-            | Self::RemoveSeal => Needs::Keeping,
+            | Self::ListSeals
+            | Self::ReadSeal
+            | Self::RemoveSeal
+            // Who knows a lease's id passes for its holder; seals name them too.
+            | Self::ListLeases
+            | Self::ReadLease => Needs::Keeping,
             _ => Needs::Reading,
         }
     }

@@ -21,7 +21,7 @@ use progress::Progress;
 
 /// Captures what the arguments name; the source is only ever read.
 pub(crate) fn run(args: &CaptureArgs, json: bool) -> Result<()> {
-    let store = location::store(&args.share)?;
+    let store = location::store_to_capture(&args.share, &args.name)?;
     let capturing = || format!("capturing {}", args.source.display());
     match args.source.is_dir() {
         true => tree::run(args, &*store, json).with_context(capturing),
@@ -61,7 +61,7 @@ fn disk(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
 /// The image whose unchanged files are not read again: the one named, else the
 /// newest of this name.
 fn parent(args: &CaptureArgs, store: &dyn Store) -> Result<Option<ImageId>> {
-    let share = Share::open(store)?;
+    let share = Share::open_asking(store)?;
     if let Some(asked) = &args.tree.parent {
         let found = share.find(asked).context("looking for the parent")?;
         return Ok(Some(found.image));

@@ -22,15 +22,19 @@ pub(crate) struct Guard<'s> {
 }
 
 impl<'s> Guard<'s> {
-    /// Takes a lease, then reads the index.
-    pub(crate) fn begin(store: &'s dyn Store) -> Result<(Self, Index), IngestError> {
-        let lease = Lease::take(store, "capture")?;
-        let index = Index::load_to_write(store)?;
-        let guard = Self {
-            lease,
+    /// Takes a lease. Only then the store is asked what it has.
+    pub(crate) fn take(store: &'s dyn Store) -> Result<Self, IngestError> {
+        Ok(Self {
+            lease: Lease::take(store, "capture")?,
             used: HashSet::new(),
             salt: unlike(),
-        };
+        })
+    }
+
+    /// Takes a lease, then reads the index.
+    pub(crate) fn begin(store: &'s dyn Store) -> Result<(Self, Index), IngestError> {
+        let guard = Self::take(store)?;
+        let index = Index::load_to_write(store)?;
         Ok((guard, index))
     }
 

@@ -99,7 +99,8 @@ impl<S: Store> Share<S> {
     /// The image or its directory cannot be read, or has no such volume.
     pub fn entries(&self, id: &ImageId, volume: usize) -> Result<Entries<'_, S>, ShareError> {
         let root = self.volume_root(id, volume)?;
-        let leaves = self.leaves(id, &root)?.into();
+        let leaves: VecDeque<LeafRef> = self.leaves(id, &root)?.into();
+        self.expect(leaves.iter().map(|leaf| leaf.chunk.id))?;
         let check = TreeCheck::new(root.partition);
         Ok(Entries {
             share: self,
@@ -206,6 +207,7 @@ impl<S: Store> Share<S> {
         else {
             return Ok(None);
         };
+        self.expect(chunks.iter().map(|chunk| chunk.id))?;
         let leaves = leaves
             .iter()
             .map(|leaf| leaf.rows)

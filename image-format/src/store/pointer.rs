@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{BlockPlace, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed};
-use crate::ids::{ImageId, PackId, SegmentId};
-use crate::index::SegmentBytes;
+use crate::ids::{ChunkId, ImageId, PackId, SegmentId};
+use crate::index::{Segment, SegmentBytes};
 
 macro_rules! delegate {
     ($($pointer:ty),*) => {$(
@@ -26,6 +26,9 @@ macro_rules! delegate {
             }
             fn put_index(&self, id: &SegmentId, bytes: &[u8]) -> Result<(), StoreError> {
                 (**self).put_index(id, bytes)
+            }
+            fn locate(&self, wanted: &[ChunkId]) -> Result<Option<Segment>, StoreError> {
+                (**self).locate(wanted)
             }
             fn list_indexes(&self) -> Result<Vec<SegmentId>, StoreError> {
                 (**self).list_indexes()

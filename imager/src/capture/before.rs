@@ -3,15 +3,17 @@
 
 use std::iter::Peekable;
 
-use image_format::entry::{Content, Entry, Kind, Piece};
+use image_format::entry::{Entry, Kind};
 use image_format::image::ImageRecord;
-use image_format::index::Index;
 use image_format::layout::{DiskLayout, Scheme};
 use image_format::manifest::Witness;
 use image_format::share::{Share, ShareError};
 use image_format::store::Store;
 
 use crate::volume::{Data, Found};
+
+/// Files whose chunks are looked for at once.
+const TOGETHER: usize = 512;
 
 /// The parent of a capture, open for reading.
 pub(super) struct Before<'s> {
@@ -35,7 +37,7 @@ impl<'s> Before<'s> {
         store: &'s dyn Store,
         image: &image_format::ids::ImageId,
     ) -> Result<Self, ShareError> {
-        let share = Share::open(store)?;
+        let share = Share::open_asking(store)?;
         let record = share.find(&image.to_string())?;
         let root = share.root(&record.image)?;
         let partitions = root.volumes.iter().map(|volume| volume.partition);
@@ -64,15 +66,22 @@ impl<'s> Before<'s> {
         };
         let entries = self.share.entries(&self.record.image, volume)?;
         let mut rows = entries.zip(witnesses).peekable();
-        for file in found {
-            let Some((entry, witness)) = row_at(&mut rows, &file.entry.path)? else {
-                continue;
-            };
-            if is_unchanged(file, &entry, &witness) && is_stored(self.share.index(), &entry) {
-                kept.files += 1;
-                kept.bytes = kept.bytes.saturating_add(entry.content.size());
-                file.entry.content = entry.content;
-                file.data = Data::None;
+        for files in found.chunks_mut(TOGETHER) {
+            let mut same = Vec::new();
+            for file in files {
+                let row = row_at(&mut rows, &file.entry.path)?;
+                let row = row.filter(|(entry, witness)| is_unchanged(file, entry, witness));
+                same.extend(row.map(|(entry, _)| (file, entry.content)));
+            }
+            let chunks = same.iter().flat_map(|(_, content)| content.chunks());
+            self.share.expect(chunks.map(|chunk| chunk.id))?;
+            for (file, content) in same {
+                if self.share.has(&content)? {
+                    kept.files += 1;
+                    kept.bytes = kept.bytes.saturating_add(content.size());
+                    file.entry.content = content;
+                    file.data = Data::None;
+                }
             }
         }
         Ok(kept)
@@ -122,17 +131,4 @@ fn is_unchanged(file: &Found, before: &Entry, witness: &Witness) -> bool {
     };
     let same = file.witness.is_some_and(|now| now.confirms(witness));
     same && size > 0 && before.kind == Kind::File && before.content.size() == size
-}
-
-fn is_stored(index: &Index, entry: &Entry) -> bool {
-    match &entry.content {
-        Content::Empty | Content::Inline(_) => true,
-        Content::Pieces(pieces) => pieces.iter().all(|piece| match piece {
-            Piece::Hole { .. } => true,
-            Piece::Chunk { id, length } => {
-                let found = index.find(id);
-                found.is_some_and(|(_, chunk)| chunk.length == *length)
-            }
-        }),
-    }
 }

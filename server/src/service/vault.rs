@@ -4,32 +4,78 @@
 //! A folder trusts whoever writes into it. Here anybody with a token writes, so
 //! a pack's every chunk is compared with its id before others can be given it,
 //! an index segment says only what stands in the packs, and a ref is kept only
-//! when all of its image is there.
+//! when all of its image is there. Any call can be made again when its answer
+//! was lost.
+
+mod checks;
+mod claims;
+mod located;
+mod shelf;
+
+use std::sync::Arc;
 
 use api::messages::store::{Answer, Call, Verb};
-use image_format::index::Index;
-use image_format::store::{RefName, Store, StoreError};
-use image_format::{ChunkReader, PackId, Segment, Share, fetch_list, pack, refs};
+use image_format::refs;
+use image_format::store::{DirStore, RefName, Store, StoreError};
 
-use crate::error::chain;
+use claims::Claims;
+use shelf::Shelf;
+
+pub(crate) use claims::Holder;
 
 /// An answer and the bytes that go with it.
 pub(crate) type Answered = (Answer, Vec<u8>);
 
 /// Bytes of a part of a pack in one answer: a block, or a pack's tables.
 const LONGEST_PART: u32 = 64 << 20;
-/// Chunks asked for at once.
-const MOST_LOCATED: usize = 1 << 20;
+
+/// What is remembered of a share between questions, and lost with the server.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    claims: Claims,
+    shelf: Shelf,
+}
+
+/// A share with what is remembered of it.
+pub(crate) struct Vault {
+    /// The share's folder.
+    pub(crate) store: Arc<DirStore>,
+    /// What is remembered.
+    pub(crate) memory: Arc<Memory>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    /// The hash of its token.
+    pub(crate) holder: Holder,
+    /// Whether it is the operator, who may do with leases and refs what he likes.
+    pub(crate) is_operator: bool,
+}
+
+/// Whether answering takes memory or time: packs are expanded to be checked,
+/// manifests and the index read.
+pub(crate) fn is_heavy(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::PutPack | Verb::PutIndex | Verb::PutRef | Verb::Locate
+    )
+}
 
 /// Answers one call; refusals of the store are answers too.
 ///
 /// # Errors
 /// The store failed, or nobody should be told more.
-pub(crate) fn answer(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<Answered, StoreError> {
+pub(crate) fn answer(
+    vault: &Vault,
+    by: &Asker,
+    call: &Call,
+    bytes: &[u8],
+) -> Result<Answered, StoreError> {
     let outcome = if is_put(call.verb) {
-        put(store, call, bytes).map(|()| (Answer::Done, Vec::new()))
+        put(vault, by, call, bytes).map(|()| (Answer::Done, Vec::new()))
     } else {
-        ask(store, call, bytes)
+        ask(vault, by, call, bytes)
     };
     match outcome {
         Err(StoreError::Missing { what, name }) => {
@@ -57,29 +103,58 @@ fn is_put(verb: Verb) -> bool {
     )
 }
 
-fn put(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<(), StoreError> {
+fn put(vault: &Vault, by: &Asker, call: &Call, bytes: &[u8]) -> Result<(), StoreError> {
+    let Vault { store, memory } = vault;
     match call.verb {
         Verb::PutPack => {
             let id = parsed("pack", call)?;
-            check_pack(store, &id, bytes).map_err(|reason| refused("pack", call, reason))?;
+            checks::pack(&**store, &memory.shelf, &id, bytes)
+                .map_err(|reason| refused("pack", call, reason))?;
             store.put_pack(&id, bytes)
         }
         Verb::PutIndex => {
-            check_segment(store, bytes).map_err(|reason| refused("index segment", call, reason))?;
-            store.put_index(&parsed("index segment", call)?, bytes)
+            let id = parsed("index segment", call)?;
+            checks::segment(&**store, by, bytes)
+                .map_err(|reason| refused("index segment", call, reason))?;
+            store.put_index(&id, bytes)
         }
         Verb::PutManifest => store.put_manifest(&parsed("manifest", call)?, bytes),
-        Verb::PutRef => {
-            check_ref(store, &of_ref(call), bytes)
-                .map_err(|reason| refused("ref", call, reason))?;
-            store.put_ref(&of_ref(call), bytes)
-        }
+        Verb::PutRef => put_ref(vault, by, call, bytes),
         Verb::PutSeal => store.put_seal(&parsed("seal", call)?, bytes),
-        _ => store.put_lease(&parsed("lease", call)?, bytes),
+        _ => {
+            let id = parsed("lease", call)?;
+            memory.claims.put_lease(&**store, by, id, bytes)
+        }
     }
 }
 
-fn ask(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<Answered, StoreError> {
+fn put_ref(vault: &Vault, by: &Asker, call: &Call, bytes: &[u8]) -> Result<(), StoreError> {
+    let Vault { store, memory } = vault;
+    let at = of_ref(call);
+    refs::check_name(&at.name).map_err(|error| refused("ref", call, error.to_string()))?;
+    // The answer was lost: another try would commit the image a second time.
+    if matches!(store.read_ref(&at), Ok(there) if there == bytes) {
+        return Ok(());
+    }
+    checks::reference(&**store, &memory.shelf, by, &at, bytes)
+        .map_err(|reason| refused("ref", call, reason))?;
+    store.put_ref(&at, bytes)?;
+    memory.claims.committed(at, by);
+    Ok(())
+}
+
+/// A ref is taken back by who just committed it, or by the operator.
+fn delete_ref(vault: &Vault, by: &Asker, call: &Call) -> Result<(), StoreError> {
+    let at = of_ref(call);
+    if vault.memory.claims.may_take_back(&at, by) {
+        return vault.store.delete_ref(&at);
+    }
+    let reason = "only the operator, and who committed it since the server started, takes it back";
+    Err(refused("ref", call, reason.to_owned()))
+}
+
+fn ask(vault: &Vault, by: &Asker, call: &Call, bytes: &[u8]) -> Result<Answered, StoreError> {
+    let Vault { store, memory } = vault;
     match call.verb {
         Verb::ListPacks => names(call, store.list_packs()?),
         Verb::ListIndexes => names(call, store.list_indexes()?),
@@ -133,9 +208,14 @@ fn ask(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<Answered, StoreEr
             was(store.adopt(&parsed("file", call)?, &ours)?)
         }
         Verb::RemoveSeal => was(store.remove_seal(&parsed("seal", call)?)?),
-        Verb::RemoveLease => was(store.remove_lease(&parsed("lease", call)?)?),
-        Verb::Locate => located(store, call, bytes),
-        Verb::DeleteRef => done(store.delete_ref(&of_ref(call))),
+        Verb::RemoveLease => {
+            let id = parsed("lease", call)?;
+            was(memory.claims.remove_lease(&**store, by, id)?)
+        }
+        Verb::Locate => located(vault, call, bytes),
+        Verb::DeleteRef => done(delete_ref(vault, by, call)),
+        // Who may not was refused before.
+        Verb::MayCapture => found(Vec::new()),
         Verb::TidyRefs => done(store.tidy_refs()),
         Verb::Settle => done(store.settle()),
         Verb::PutPack
@@ -143,7 +223,7 @@ fn ask(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<Answered, StoreEr
         | Verb::PutManifest
         | Verb::PutRef
         | Verb::PutSeal
-        | Verb::PutLease => done(put(store, call, bytes)),
+        | Verb::PutLease => done(put(vault, by, call, bytes)),
     }
 }
 
@@ -192,109 +272,16 @@ fn refused(what: &'static str, call: &Call, reason: String) -> StoreError {
     StoreError::Refused { what, name, reason }
 }
 
-/// Every chunk of the pack is what its id says.
-fn check_pack(store: &dyn Store, id: &PackId, bytes: &[u8]) -> Result<(), String> {
-    let jobs = pack::decode(id, bytes).map_err(|error| chain(&error))?;
-    let needs_index = jobs.iter().any(|job| !job.bases.is_empty());
-    let index = if needs_index {
-        Index::load(store)
-    } else {
-        Ok(Index::default())
-    };
-    let index = index.map_err(|error| chain(&error))?;
-    let reader = ChunkReader::default();
-    for job in &jobs {
-        let range = usize::try_from(job.place.offset).ok().and_then(|start| {
-            let end = start.checked_add(usize::try_from(job.place.stored).ok()?)?;
-            bytes.get(start..end)
-        });
-        let stored = range.ok_or_else(|| format!("{} lies outside of it", job.place))?;
-        let open = reader
-            .open(&index, store, &job.place, stored)
-            .map_err(|error| chain(&error))?;
-        for chunk in &job.chunks {
-            open.chunk(chunk).map_err(|error| chain(&error))?;
-        }
-    }
-    Ok(())
-}
-
-/// The segment says of its packs only what their own tables say.
-fn check_segment(store: &dyn Store, bytes: &[u8]) -> Result<(), String> {
-    let segment = Segment::decode(bytes.to_vec()).map_err(|error| chain(&error))?;
-    let mut tables: Option<(PackId, Vec<image_format::BlockJob>)> = None;
-    for job in segment.jobs() {
-        let pack = job.place.pack;
-        if tables.as_ref().is_none_or(|(known, _)| *known != pack) {
-            tables = Some((pack, pack_tables(store, &pack)?));
-        }
-        let blocks = tables.as_ref().map_or(&[][..], |(_, blocks)| blocks);
-        let block = blocks.iter().find(|block| block.place == job.place);
-        let agrees = block.is_some_and(|block| {
-            block.bases == job.bases && job.chunks.iter().all(|chunk| block.chunks.contains(chunk))
-        });
-        if !agrees {
-            return Err(format!(
-                "{} is not in its pack as the segment says",
-                job.place
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn pack_tables(store: &dyn Store, pack: &PackId) -> Result<Vec<image_format::BlockJob>, String> {
-    let words = |error: StoreError| chain(&error);
-    let length = store.pack_facts(pack).map_err(words)?.length;
-    let read = |from_end: u64| {
-        let wanted = from_end.min(length);
-        let part = u32::try_from(wanted).map_err(|_| "its tables are too long".to_owned())?;
-        store
-            .read_pack_part(pack, length - wanted, part)
-            .map_err(words)
-    };
-    let trailer = read(pack::TRAILER_LENGTH as u64)?;
-    let tail = pack::tail_length(length, &trailer).map_err(|error| chain(&error))?;
-    pack::reindex(pack, length, &read(tail)?).map_err(|error| chain(&error))
-}
-
-/// The ref is this one's, and all of its image is there.
-fn check_ref(store: &dyn Store, at: &RefName, bytes: &[u8]) -> Result<(), String> {
-    let record = refs::decode(bytes, at.sequence, None)
-        .map_err(|error| chain(&error))?
-        .record;
-    if (&record.name, record.sequence) != (&at.name, at.sequence) {
-        return Err(format!(
-            "it says it is {} ({})",
-            record.name, record.sequence
-        ));
-    }
-    let share = Share::open(store).map_err(|error| chain(&error))?;
-    let chunks = share.image_chunks(&record).map_err(|error| chain(&error))?;
-    for chunk in chunks {
-        match share.index().find(&chunk.id) {
-            Some((_, there)) if there.length == chunk.length => {}
-            Some(_) => return Err(format!("chunk {} has another length", chunk.id)),
-            None => return Err(format!("chunk {} is not there", chunk.id)),
-        }
-    }
-    Ok(())
-}
-
-fn located(store: &dyn Store, call: &Call, bytes: &[u8]) -> Result<Answered, StoreError> {
+fn located(vault: &Vault, call: &Call, bytes: &[u8]) -> Result<Answered, StoreError> {
     let (ids, rest) = bytes.as_chunks::<32>();
-    if !rest.is_empty() || ids.len() > MOST_LOCATED {
-        return Err(refused(
-            "list",
-            call,
-            format!("{} bytes are no list of chunks", bytes.len()),
-        ));
+    if !rest.is_empty() || ids.len() > located::MOST {
+        let reason = format!(
+            "{} bytes are no list of at most {} chunks",
+            bytes.len(),
+            located::MOST
+        );
+        return Err(refused("list", call, reason));
     }
-    let failed = |reason: String| refused("index segment", call, reason);
-    let index = Index::load_to_write(store).map_err(|error| failed(chain(&error)))?;
-    let ids = ids.iter().map(|id| image_format::ChunkId::new(*id));
-    let known = ids.filter(|id| index.find(id).is_some());
-    let jobs = fetch_list(&index, known).map_err(|error| failed(chain(&error)))?;
-    let segment = Segment::encode(&jobs).map_err(|error| failed(chain(&error)))?;
-    found(segment)
+    let Vault { store, memory } = vault;
+    found(located::segment(&**store, &memory.shelf, ids)?)
 }

@@ -17,7 +17,7 @@ const LISTED: usize = 1_000_000;
 
 pub(super) fn run(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
     let root = Root::open(&args.source)?;
-    let share = Share::open(store)?;
+    let share = Share::open_asking(store)?;
     let tree = &args.tree;
     let parent = match &tree.parent {
         Some(asked) => Some(share.find(asked).context("looking for the parent")?),

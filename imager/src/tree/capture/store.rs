@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use image_format::entry::{Content, Entry, Piece};
+use image_format::ChunkId;
+use image_format::entry::{Content, Entry};
 use image_format::ingest::{Cut, ImageWriter, Ingest, Pieces};
 use image_format::manifest::Witness;
 
@@ -51,7 +52,10 @@ impl<'w, 'i> Storing<'w, 'i> {
 
     pub(super) fn item(&mut self, item: Item) -> Result<(), TreeError> {
         match item {
-            Item::Ready(list) => list.into_iter().try_for_each(|ready| self.ready(ready))?,
+            Item::Ready(list) => {
+                self.ingest.expect(list.iter().flat_map(kept_chunks))?;
+                list.into_iter().try_for_each(|ready| self.ready(ready))?;
+            }
             Item::Begin(pieces) => self.pieces = pieces,
             Item::Cut(cut) => {
                 self.progress.read += cut.weight() as u64;
@@ -130,7 +134,7 @@ impl<'w, 'i> Storing<'w, 'i> {
         };
         let later = task.link.is_some_and(|link| !link.first);
         let has_contents = before.content.size() == contents_expected(&task, later);
-        if !has_contents || !self.has_chunks(&before.content) {
+        if !has_contents || !self.ingest.has(&before.content)? {
             return match later {
                 true => self.later(task),
                 false => self.read_now(task),
@@ -151,16 +155,6 @@ impl<'w, 'i> Storing<'w, 'i> {
             self.remember(&entry, stat.inode, witness, stat.links);
         }
         self.entry(entry, witness)
-    }
-
-    fn has_chunks(&self, content: &Content) -> bool {
-        let Content::Pieces(pieces) = content else {
-            return true;
-        };
-        pieces.iter().all(|piece| match *piece {
-            Piece::Hole { .. } => true,
-            Piece::Chunk { id, length } => self.ingest.length_of(&id) == Some(length),
-        })
     }
 
     /// Another name of an inode: as the first one, if that was captured.
@@ -208,6 +202,18 @@ impl<'w, 'i> Storing<'w, 'i> {
         self.image.entry(&mut self.ingest, entry, Some(witness))?;
         Ok(())
     }
+}
+
+/// The chunks the parent's entry has, where it may be used again.
+fn kept_chunks(ready: &Ready) -> impl Iterator<Item = ChunkId> {
+    let before = match ready {
+        Ready::Reused(task) => task.before.as_ref(),
+        Ready::Entry { .. } | Ready::Later(_) => None,
+    };
+    before
+        .into_iter()
+        .flat_map(|entry| entry.content.chunks())
+        .map(|chunk| chunk.id)
 }
 
 /// Bytes the parent's entry must have to stand for this name.

@@ -73,7 +73,8 @@ impl World {
 
 fn config(folder: &Path) -> Config {
     let text = "[server]\naddress = \"127.0.0.1\"\nhttps_port = 0\nhttp_port = 0\n\
-                state = \"state\"\nshare = \"share\"\nboot = \"boot\"\n";
+                state = \"state\"\nshare = \"share\"\nboot = \"boot\"\n\
+                [shares]\nlab = \"lab\"\n";
     Config::parse(&folder.join("mimeo.toml"), text).unwrap()
 }
 
