@@ -4,6 +4,7 @@
 //! makes the server's share a source of blocks. Who asks is decided by the
 //! token: a run's, an operator's, or none.
 
+mod cache;
 mod machine;
 mod operator;
 pub mod patience;

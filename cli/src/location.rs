@@ -90,7 +90,21 @@ fn connect(server: &str, name: &str, login: &Login) -> Result<RemoteStore> {
         }
         Outage::Over { .. } => eprintln!("mimeo: the server is back"),
     }));
-    Ok(RemoteStore::new(&client, patience, name))
+    let store = RemoteStore::new(&client, patience, name);
+    Ok(match cache() {
+        Some(folder) => store.with_cache(folder),
+        None => store,
+    })
+}
+
+/// `$XDG_CACHE_HOME/mimeo/index`, or below `~/.cache`; none where there is no
+/// home, as in the boot environment.
+fn cache() -> Option<PathBuf> {
+    let given = |name| env::var_os(name).filter(|folder| !folder.is_empty());
+    let folder = given("XDG_CACHE_HOME").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(given("HOME")?).join(".cache")));
+    let folder = folder.filter(|folder| folder.is_absolute())?;
+    Some(folder.join("mimeo/index"))
 }
 
 /// `server:port` and the share's name.

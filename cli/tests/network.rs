@@ -38,6 +38,8 @@ fn a_servers_share_does_what_a_folder_does() {
     let room = Room::new();
     room.log_in("anna", "lab-*");
     let tree = tree(&room);
+    // What is newer than two seconds is read again the next time.
+    std::thread::sleep(std::time::Duration::from_secs(3));
     let captured = room.json(&["capture", &tree, "--name", "lab-1"]);
     assert_eq!(captured["sequence"], 1);
     fs::write(room.path("tree/motd"), "second\n").unwrap();
@@ -88,10 +90,26 @@ fn a_name_the_token_does_not_allow_is_refused_before_anything_is_sent() {
     let words = room.refuses(&["capture", &tree, "--name", "office"]);
     assert!(words.contains("does not allow"), "{words}");
     assert!(room.wire.sent() - before < 20_000);
-    room.says(&["capture", &tree, "--name", "lab-1"]);
-    let words = room.refuses(&["image", "delete", "lab-1@1"]);
-    assert!(words.contains("operator"), "{words}");
-    assert!(room.says(&["image", "list"]).contains("lab-1"));
+}
+
+#[test]
+fn an_image_is_deleted_by_the_token_that_just_captured_it_and_by_no_other() {
+    let mut room = Room::new();
+    room.log_in("anna", "*");
+    let tree = tree(&room);
+    for name in ["one", "two"] {
+        room.says(&["capture", &tree, "--name", name]);
+    }
+    room.says(&["image", "delete", "one@1"]);
+    room.log_in("eve", "*");
+    let words = room.refuses(&["image", "delete", "two@1"]);
+    assert!(words.contains("only the operator"), "{words}");
+    room.kill();
+    room.start();
+    let words = room.refuses(&["image", "delete", "two@1"]);
+    assert!(words.contains("only the operator"), "{words}");
+    let list = room.says(&["image", "list"]);
+    assert!(list.contains("two") && !list.contains("one"), "{list}");
 }
 
 #[test]
@@ -166,4 +184,44 @@ fn an_interrupted_capture_sends_only_what_was_not_durable() {
         "{sent} bytes sent for {new}"
     );
     is_whole(&room);
+}
+
+#[test]
+fn a_disk_is_captured_again_without_sending_what_did_not_change() {
+    let room = Room::new();
+    room.log_in("anna", "*");
+    let tree = tree(&room);
+    room.says(&["capture", &tree, "--name", "tree"]);
+    let disk = room.path("pc.img").to_str().unwrap().to_owned();
+    let make = ["apply", "tree", &disk, "--size", "200M", "--format", "ext4"];
+    room.says(&make);
+    room.json(&["capture", &disk, "--name", "pc"]);
+    let (packed, before) = (room.packed(), room.wire.sent());
+    let again = room.json(&["capture", &disk, "--name", "pc"]);
+    let sent = room.wire.sent() - before;
+    assert_eq!(again["sequence"], 2);
+    assert!(
+        sent < 100_000,
+        "{sent} bytes for a disk that did not change"
+    );
+    assert!(room.packed() < packed + 20_000);
+    room.says(&["verify", "pc", &disk]);
+    is_whole(&room);
+}
+
+#[test]
+fn the_index_is_fetched_once_and_again_when_the_copy_is_damaged() {
+    let room = Room::new();
+    room.log_in("anna", "*");
+    let tree = tree(&room);
+    room.says(&["capture", &tree, "--name", "x"]);
+    let kept = room.path("cache/mimeo/index");
+    assert!(!kept.exists(), "a capture asks instead");
+    room.says(&["image", "list"]);
+    let segments = files(&kept);
+    assert_eq!(segments.len(), room.index_segments());
+    let whole = fs::read(&segments[0]).unwrap();
+    fs::write(&segments[0], &whole[1..]).unwrap();
+    room.says(&["image", "cat", "x", "/motd"]);
+    assert_eq!(fs::read(&segments[0]).unwrap(), whole);
 }

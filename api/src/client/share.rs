@@ -1,13 +1,16 @@
 //! A server's share as a store: everything that works on a folder works here.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use image_format::ChunkId;
 use image_format::ids::{ImageId, PackId, SegmentId};
-use image_format::index::Segment;
+use image_format::index::{Segment, SegmentBytes};
 use image_format::store::trash::{LeaseId, Run, Trashed};
 use image_format::store::{BlockPlace, PackFacts, RefName, Source, Store, StoreError};
 
+use super::cache::IndexCache;
 use super::{Client, ClientError, Patience};
 use crate::messages::store::{Answer, Call, Verb, frame, unframe};
 use crate::routes;
@@ -25,6 +28,7 @@ pub struct RemoteStore {
     client: Client,
     patience: Patience,
     share: String,
+    cache: Option<Arc<IndexCache>>,
 }
 
 impl RemoteStore {
@@ -34,7 +38,16 @@ impl RemoteStore {
             client: client.with_silence(SILENCE),
             patience,
             share: share.to_owned(),
+            cache: None,
         }
+    }
+
+    /// The same, keeping index segments in this folder, where they are found
+    /// the next time. Who reads the index has it then without the network.
+    #[must_use]
+    pub fn with_cache(self, folder: PathBuf) -> Self {
+        let cache = Some(Arc::new(IndexCache::open(folder)));
+        Self { cache, ..self }
     }
 
     /// Asks whether the token may capture under `name`.
@@ -223,6 +236,17 @@ impl Store for RemoteStore {
     }
     fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
         self.bytes(Verb::ReadIndex, id)
+    }
+    fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
+        let Some(cache) = &self.cache else {
+            return self.read_index(id).map(SegmentBytes::from);
+        };
+        if let Some(bytes) = cache.find(id) {
+            return Ok(bytes);
+        }
+        let bytes = self.read_index(id)?;
+        cache.keep(id, &bytes);
+        Ok(bytes.into())
     }
     fn remove_index(&self, id: &SegmentId) -> Result<bool, StoreError> {
         self.was(Verb::RemoveIndex, id)

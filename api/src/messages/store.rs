@@ -84,10 +84,11 @@ impl Verb {
             | Self::PutLease
             | Self::RemoveLease
             // Brings back what a capture needs; takes nothing away.
-            | Self::Restore => Needs::Writing,
+            | Self::Restore
+            // Ends deletions that were allowed.
+            | Self::TidyRefs => Needs::Writing,
             Self::PutRef | Self::DeleteRef | Self::MayCapture => Needs::Naming,
             Self::RemoveIndex
-            | Self::TidyRefs
             | Self::Condemn
             | Self::Destroy
             | Self::Adopt

@@ -63,7 +63,8 @@ impl Room {
     }
 
     pub(crate) fn start(&mut self) {
-        let log = File::options().create(true).append(true);
+        let mut log = File::options();
+        let log = log.create(true).append(true);
         let log = log.open(self.path("server.log")).unwrap();
         let mut serve = self.command(&["serve", "--config"]);
         serve.arg(self.path("mimeo.toml")).stdin(Stdio::null());

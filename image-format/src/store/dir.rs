@@ -16,6 +16,8 @@ mod map;
 mod refs;
 mod trash;
 
+pub use map::map_immutable;
+
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -223,7 +225,7 @@ impl Store for DirStore {
     }
 
     fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
-        match map::map(&self.index_path(id), index::MAX_SEGMENT) {
+        match map_immutable(&self.index_path(id), index::MAX_SEGMENT) {
             Some(bytes) => Ok(bytes),
             None => self.read_index(id).map(SegmentBytes::from),
         }

@@ -35,7 +35,7 @@ const VERBS: [(Verb, Needs); 35] = [
     (Verb::DeleteRef, Needs::Naming),
     (Verb::MayCapture, Needs::Naming),
     (Verb::RemoveIndex, Needs::Keeping),
-    (Verb::TidyRefs, Needs::Keeping),
+    (Verb::TidyRefs, Needs::Writing),
     (Verb::Condemn, Needs::Keeping),
     (Verb::Destroy, Needs::Keeping),
     (Verb::Adopt, Needs::Keeping),
