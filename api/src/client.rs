@@ -152,10 +152,10 @@ impl Client {
 
     /// The same client, waiting up to `silence` for an answer to begin or go on.
     #[must_use]
-    pub fn with_silence(&self, silence: Duration) -> Self {
+    pub fn with_silence(self, silence: Duration) -> Self {
         Self {
             agent: agent(&self.tls, silence),
-            ..self.clone()
+            ..self
         }
     }
 

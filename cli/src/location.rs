@@ -90,19 +90,20 @@ fn connect(server: &str, name: &str, login: &Login) -> Result<RemoteStore> {
         }
         Outage::Over { .. } => eprintln!("mimeo: the server is back"),
     }));
-    let store = RemoteStore::new(&client, patience, name);
+    let store = RemoteStore::new(client, patience, name);
     Ok(match cache() {
         Some(folder) => store.with_cache(folder),
         None => store,
     })
 }
 
-/// `$XDG_CACHE_HOME/mimeo/index`, or below `~/.cache`; none where there is no
-/// home, as in the boot environment.
+/// `$XDG_CACHE_HOME/mimeo/index`, or below `~/.cache`. None where there is no
+/// home: the first program after a kernel, as in the boot environment, has `/`.
 fn cache() -> Option<PathBuf> {
-    let given = |name| env::var_os(name).filter(|folder| !folder.is_empty());
-    let folder = given("XDG_CACHE_HOME").map(PathBuf::from);
-    let folder = folder.or_else(|| Some(PathBuf::from(given("HOME")?).join(".cache")));
+    let given = |name| env::var_os(name).map(PathBuf::from);
+    let home = given("HOME").filter(|home| home != Path::new("/"));
+    let folder = given("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(home?.join(".cache")));
     let folder = folder.filter(|folder| folder.is_absolute())?;
     Some(folder.join("mimeo/index"))
 }

@@ -33,7 +33,7 @@ pub struct RemoteStore {
 
 impl RemoteStore {
     /// The share called `share` on the client's server.
-    pub fn new(client: &Client, patience: Patience, share: &str) -> Self {
+    pub fn new(client: Client, patience: Patience, share: &str) -> Self {
         Self {
             client: client.with_silence(SILENCE),
             patience,

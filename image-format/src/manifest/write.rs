@@ -1,7 +1,7 @@
 //! Entries become the columns of a leaf.
 
-use super::{kinds, list};
 use super::table::{self as column, Column, Tables};
+use super::{kinds, list};
 use crate::entry::{Content, Entry, Kind, Times};
 use crate::ids::ChunkRef;
 
