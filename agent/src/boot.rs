@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use api::client::{Client, Outage, Patience};
+use api::messages::run::Work;
 use api::{PublicKey, SigningKey};
 use inventory::MachineFacts;
 use task_sequences::Phase;
@@ -55,7 +56,12 @@ enum End {
     /// There is nothing to do here.
     Nothing(String),
     /// The run has failed: stay, so that somebody sees it.
-    Failed(String),
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether it may have written to the disk.
+        wrote: bool,
+    },
 }
 
 /// Process 1. Never returns.
@@ -103,8 +109,11 @@ fn finish(screen: &Screen, end: Result<End>) -> ! {
             screen.say(format!("There is nothing to do here: {reason}"));
             wait(screen, Some(BEFORE_DISK));
         }
-        Ok(End::Failed(reason)) => {
-            screen.say("THIS MACHINE HAS FAILED. Its disk must not be used.");
+        Ok(End::Failed { reason, wrote }) => {
+            screen.say(match wrote {
+                true => "THIS MACHINE HAS FAILED. Its disk must not be used.",
+                false => "THE CAPTURE HAS FAILED. Its disk was only read and is as it was.",
+            });
             screen.say(reason);
             screen.say("The server knows. Approve the machine again to start a new run.");
             wait(screen, None);
@@ -289,10 +298,12 @@ fn execute(
     } = run;
     let client = client.with_token(&token);
     screen.gap();
-    screen.say(format!(
-        "Approved: this machine is {} (run {}).",
-        assignment.name, assignment.run
-    ));
+    let wrote = assignment.work.capture().is_none();
+    let run = &assignment.run;
+    screen.say(match &assignment.work {
+        Work::Apply { .. } => format!("Approved: this machine is {} (run {run}).", assignment.name),
+        Work::Capture { .. } => format!("Approved: this machine is captured (run {run})."),
+    });
     let archive = Box::new(client.clone());
     let mut journal = Journal::open(archive, assignment.sequence.clone(), patience.clone())?;
     let key: Option<SigningKey> = Some(key);
@@ -313,6 +324,6 @@ fn execute(
     let place = format!("boot environment, {place}");
     match work(&job, &mut journal, Phase::BootEnvironment, &place)? {
         Outcome::Finished | Outcome::Elsewhere(_) => Ok(End::Restart),
-        Outcome::Ended(reason) => Ok(End::Failed(reason)),
+        Outcome::Ended(reason) => Ok(End::Failed { reason, wrote }),
     }
 }

@@ -133,7 +133,7 @@ pub(crate) mod tests {
     use std::sync::{Arc, Mutex};
 
     use api::client::Clock;
-    use api::messages::run::Assignment;
+    use api::messages::run::{Assignment, Work};
     use image_format::ids::ImageId;
     use image_format::image::ImageRecord;
     use inventory::MachineId;
@@ -166,23 +166,25 @@ pub(crate) mod tests {
             run: "run-1".to_owned(),
             machine: MachineId::new([1; 16]),
             name: "pc-1".to_owned(),
-            image,
-            record: ImageRecord {
+            work: Work::Apply {
                 image,
-                name: "office".to_owned(),
-                sequence: 1,
-                captured: 1,
-                parent: None,
-                system: None,
-                logical_size: 1,
-                entries: 1,
-                profile: None,
-                source: None,
-                witnesses: None,
+                record: Box::new(ImageRecord {
+                    image,
+                    name: "office".to_owned(),
+                    sequence: 1,
+                    captured: 1,
+                    parent: None,
+                    system: None,
+                    logical_size: 1,
+                    entries: 1,
+                    profile: None,
+                    source: None,
+                    witnesses: None,
+                }),
+                replace: false,
             },
             sequence: Sequence::image_only(),
             disk: None,
-            replace: false,
         }
     }
 

@@ -2,12 +2,15 @@
 
 mod boot_entry;
 mod bootable;
+mod capture;
 mod disk;
 mod identity;
 mod image;
 pub(crate) mod power;
 mod report;
+mod room;
 mod scene;
+mod teller;
 
 use anyhow::Result;
 pub(crate) use disk::disks;
@@ -27,6 +30,7 @@ pub(crate) fn perform(step: &Step, job: &Job, journal: &mut Journal) -> Result<(
     };
     match step.action {
         Action::ApplyImage => image::apply(&mut scene),
+        Action::CaptureImage => capture::capture(&mut scene),
         Action::BootEntry => boot_entry::set(&mut scene),
         // The restart itself comes when the server knows that the step is done.
         Action::Restart => Ok(()),

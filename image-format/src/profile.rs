@@ -1,11 +1,15 @@
 //! How hard to compress: three choices, each measured as a whole.
 
+use serde::{Deserialize, Serialize};
 use zstd::zstd_safe::{CCtx, CParameter, SafeResult};
 
 use crate::block::MAX_RAW;
 
 /// What a capture or an `optimize` spends for size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// As fast as a disk reads: for captures.
     #[default]

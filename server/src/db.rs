@@ -13,7 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use api::messages::operator::ArrivedEvent;
-use api::messages::run::Assignment;
+use api::messages::run::{Assignment, CaptureWish};
 use api::{PublicKey, Receipt};
 use inventory::{Identity, MachineFacts, MachineId};
 use pxe::dhcp::lease::Lease;
@@ -37,7 +37,9 @@ pub(crate) struct KnownMachine {
     pub(crate) facts: Option<MachineFacts>,
     /// Image to apply, by name.
     pub(crate) image: Option<String>,
-    /// Target disk by a name that stays with it.
+    /// What to capture of it instead; an order to do so names no image to apply.
+    pub(crate) capture: Option<CaptureWish>,
+    /// The disk it is about, by a name that stays with it.
     pub(crate) disk: Option<String>,
     /// Whether another system on the disk may be overwritten unasked.
     pub(crate) replace: bool,
@@ -56,6 +58,7 @@ impl KnownMachine {
             identity,
             facts: None,
             image: None,
+            capture: None,
             disk: None,
             replace: false,
             unattended: false,
@@ -71,7 +74,7 @@ pub(crate) enum RunStanding {
     Open,
     /// Only the installed system's own steps are left.
     DiskTakesOver,
-    /// Every step done, a receipt stored.
+    /// Every step done, and proven: a receipt stored, an image captured.
     Succeeded,
     /// It ended, and why.
     Failed(String),
@@ -165,7 +168,8 @@ pub(crate) trait Database: Send + Sync {
     ) -> Answer<'_, ()>;
     /// What happened in a run, in order.
     fn events(&self, run: String) -> Answer<'_, Vec<ArrivedEvent>>;
-    /// Adds to what happened.
+    /// Adds to what happened. A run that has succeeded has carried out what was
+    /// to be captured of its machine.
     fn progress(&self, run: String, progress: Progress) -> Answer<'_, ()>;
     /// Keeps the countersigned receipt in place of an earlier one of its run.
     fn save_receipt(&self, receipt: Receipt, now: u64) -> Answer<'_, ()>;

@@ -56,6 +56,12 @@ pub(crate) enum Refusal {
         /// Name or id.
         image: String,
     },
+    /// A name that no image can have.
+    #[error("that cannot be captured: {reason}")]
+    ImageName {
+        /// In the share's words.
+        reason: String,
+    },
     /// There is nothing to recognise it by.
     #[error("a machine needs a UUID, a serial number or an adapter's address to be recognised by")]
     NoIdentity,
@@ -105,6 +111,14 @@ pub(crate) enum Refusal {
     NoReceiptForEvent {
         /// Which event.
         number: u64,
+    },
+    /// An image was said to be in the share, and is not this run's.
+    #[error("event {number} says that an image was captured, but {reason}")]
+    NotCaptured {
+        /// Which event.
+        number: u64,
+        /// What is wrong with it.
+        reason: String,
     },
     /// More than a run can reasonably tell.
     #[error("run {run} has told {limit} events, no more are kept")]

@@ -1,6 +1,7 @@
 //! The rules of the house. Nothing here speaks HTTP or SQL.
 
 pub(crate) mod assign;
+pub(crate) mod captures;
 pub(crate) mod enrol;
 pub(crate) mod leases;
 pub(crate) mod operate;

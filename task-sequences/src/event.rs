@@ -62,6 +62,15 @@ pub enum EventKind {
     },
     /// The server stored the countersigned receipt.
     ReceiptStored,
+    /// The disk is an image in the share.
+    ImageCaptured {
+        /// The image's id, hexadecimal.
+        image: String,
+        /// The name it was captured under.
+        name: String,
+        /// Which version under that name.
+        sequence: u64,
+    },
     /// The installed system reported itself.
     SystemReported {
         /// What runs there.

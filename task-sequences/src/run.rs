@@ -3,7 +3,7 @@
 use inventory::OsFacts;
 
 use crate::event::{Event, EventError, EventKind};
-use crate::sequence::{Phase, Sequence, Step};
+use crate::sequence::{Action, Phase, Sequence, Step};
 
 /// How a step stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,12 +32,22 @@ pub enum Next<'sequence> {
     Ended(String),
 }
 
+/// What makes a run more than the word of its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// The countersigned receipt of an apply.
+    Receipt,
+    /// The image of a capture, found in the share.
+    Image,
+}
+
 /// A run so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunState {
     steps: Vec<(String, Phase, StepOutcome)>,
     next_number: u64,
-    receipt: bool,
+    /// What must still come before the run can be a success.
+    unproven: Vec<Proof>,
     stopped: Option<String>,
     system: Option<OsFacts>,
 }
@@ -49,7 +59,7 @@ impl RunState {
         Self {
             steps: sequence.steps().iter().map(fresh).collect(),
             next_number: 0,
-            receipt: false,
+            unproven: proofs(sequence),
             stopped: None,
             system: None,
         }
@@ -90,7 +100,10 @@ impl RunState {
             self.record_step(sequence, name, event)?;
         }
         match &event.kind {
-            EventKind::ReceiptStored => self.receipt = true,
+            EventKind::ReceiptStored => self.unproven.retain(|proof| *proof != Proof::Receipt),
+            EventKind::ImageCaptured { .. } => {
+                self.unproven.retain(|proof| *proof != Proof::Image);
+            }
             EventKind::SystemReported { system, .. } => self.system = Some(system.clone()),
             EventKind::Stopped { reason } => self.stopped = Some(reason.clone()),
             _ => {}
@@ -169,16 +182,22 @@ impl RunState {
         failed.or_else(|| self.stopped.clone())
     }
 
-    /// Whether the run succeeded: every step done *and* a receipt stored. A run
-    /// without a receipt is not a success, whatever its steps said.
+    /// Whether the server has what proves the run: the receipt of an apply, the
+    /// image of a capture.
+    pub fn proven(&self) -> bool {
+        self.unproven.is_empty()
+    }
+
+    /// Whether the run succeeded: every step done *and* proven. A run without
+    /// its proof is not a success, whatever its steps said.
     pub fn succeeded(&self) -> bool {
-        self.receipt && self.end().is_none() && self.all_done()
+        self.proven() && self.end().is_none() && self.all_done()
     }
 
     /// Whether nothing but the installed system's own steps is left, so that
     /// the machine's next network boot belongs to its disk.
     pub fn disk_takes_over(&self) -> bool {
-        self.receipt
+        self.proven()
             && self.end().is_none()
             && self.steps.iter().all(|(_, phase, outcome)| {
                 *phase == Phase::Installed || *outcome == StepOutcome::Done
@@ -195,6 +214,21 @@ impl RunState {
             .iter()
             .all(|(_, _, outcome)| *outcome == StepOutcome::Done)
     }
+}
+
+/// A run that applies nothing and captures nothing has no way to be proven
+/// but a receipt.
+fn proofs(sequence: &Sequence) -> Vec<Proof> {
+    let steps = sequence.steps();
+    let does = |action: Action| steps.iter().any(|step| step.action == action);
+    let mut proofs = Vec::new();
+    if does(Action::CaptureImage) {
+        proofs.push(Proof::Image);
+    }
+    if does(Action::ApplyImage) || proofs.is_empty() {
+        proofs.push(Proof::Receipt);
+    }
+    proofs
 }
 
 #[cfg(test)]
@@ -251,6 +285,35 @@ mod tests {
         let state = RunState::replay(&sequence, &events(kinds)).unwrap();
         assert!(state.succeeded());
         assert_eq!(state.next(&sequence, Phase::Installed), Next::Finished);
+    }
+
+    #[test]
+    fn a_capture_is_a_success_once_its_image_is_there_and_no_receipt_replaces_it() {
+        let sequence = Sequence::capture_only();
+        let mut kinds: Vec<_> = ["capture-image", "restart"]
+            .iter()
+            .flat_map(|n| [started(n), finished(n)])
+            .collect();
+        kinds.insert(1, EventKind::ReceiptStored);
+        let claimed = RunState::replay(&sequence, &events(kinds.clone())).unwrap();
+        assert!(!claimed.succeeded() && !claimed.disk_takes_over());
+        kinds[1] = EventKind::ImageCaptured {
+            image: "ab".to_owned(),
+            name: "office".to_owned(),
+            sequence: 1,
+        };
+        let state = RunState::replay(&sequence, &events(kinds.clone())).unwrap();
+        assert!(state.succeeded() && state.disk_takes_over());
+        let apply = Sequence::image_only();
+        let early = events(vec![kinds[1].clone()]);
+        assert!(!RunState::replay(&apply, &early).unwrap().proven());
+    }
+
+    #[test]
+    fn a_capture_does_nothing_that_writes() {
+        let sequence = Sequence::capture_only();
+        let writes = |action: &Action| matches!(action, Action::ApplyImage | Action::BootEntry);
+        assert!(!sequence.steps().iter().any(|step| writes(&step.action)));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum Phase {
 pub enum Action {
     /// Choose the disk, plan, apply the assigned image, read it back.
     ApplyImage,
+    /// Choose the disk and capture it into the share; it is only read.
+    CaptureImage,
     /// Make the firmware start the disk next.
     BootEntry,
     /// Restart into the installed system.
@@ -66,17 +68,6 @@ pub struct Sequence {
 impl Sequence {
     /// The sequence for a machine that gets an image and nothing else.
     pub fn image_only() -> Self {
-        let step = |name: &str, phase, action| {
-            Node::Step(Step {
-                name: name.to_owned(),
-                phase,
-                action,
-            })
-        };
-        let group = |name: &str, children| Node::Group {
-            name: name.to_owned(),
-            children,
-        };
         Self {
             name: "image-only".to_owned(),
             version: 1,
@@ -101,6 +92,23 @@ impl Sequence {
         }
     }
 
+    /// The sequence for a machine whose disk is captured. No step of it writes
+    /// to a disk or to the firmware's memory.
+    pub fn capture_only() -> Self {
+        let here = Phase::BootEnvironment;
+        Self {
+            name: "capture-only".to_owned(),
+            version: 1,
+            nodes: vec![group(
+                "Capture",
+                vec![
+                    step("capture-image", here, Action::CaptureImage),
+                    step("restart", here, Action::Restart),
+                ],
+            )],
+        }
+    }
+
     /// Every step in the order it runs.
     pub fn steps(&self) -> Vec<&Step> {
         fn collect<'a>(nodes: &'a [Node], steps: &mut Vec<&'a Step>) {
@@ -114,5 +122,20 @@ impl Sequence {
         let mut steps = Vec::new();
         collect(&self.nodes, &mut steps);
         steps
+    }
+}
+
+fn step(name: &str, phase: Phase, action: Action) -> Node {
+    Node::Step(Step {
+        name: name.to_owned(),
+        phase,
+        action,
+    })
+}
+
+fn group(name: &str, children: Vec<Node>) -> Node {
+    Node::Group {
+        name: name.to_owned(),
+        children,
     }
 }

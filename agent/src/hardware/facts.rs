@@ -92,6 +92,15 @@ pub(crate) fn peak_memory() -> u64 {
     )
 }
 
+/// Memory that can be had without any being taken from others, in bytes
+/// (proc(5), `MemAvailable`); 0 where the kernel does not say.
+pub(crate) fn available_memory() -> u64 {
+    kibibytes(
+        "MemAvailable:",
+        &fs::read_to_string("/proc/meminfo").unwrap_or_default(),
+    )
+}
+
 /// Seconds since the kernel started, as it counts them itself.
 pub(crate) fn uptime() -> String {
     let text = fs::read_to_string("/proc/uptime").unwrap_or_default();

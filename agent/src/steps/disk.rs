@@ -32,19 +32,22 @@ pub(super) struct Chosen {
 impl Chosen {
     /// The disk for people: device, model, serial, size.
     pub(super) fn words(&self) -> String {
-        let facts = &self.facts;
-        let name = facts.model.as_deref().unwrap_or("unnamed disk");
-        let serial = facts
-            .serial
-            .as_deref()
-            .or(facts.wwid.as_deref())
-            .unwrap_or("no serial");
-        format!(
-            "{} ({name}, {serial}, {} MiB)",
-            facts.device,
-            facts.size >> 20
-        )
+        words(&self.facts)
     }
+}
+
+fn words(facts: &DiskFacts) -> String {
+    let name = facts.model.as_deref().unwrap_or("unnamed disk");
+    let serial = facts
+        .serial
+        .as_deref()
+        .or(facts.wwid.as_deref())
+        .unwrap_or("no serial");
+    format!(
+        "{} ({name}, {serial}, {} MiB)",
+        facts.device,
+        facts.size >> 20
+    )
 }
 
 /// Every disk of this machine, with the systems on it.
@@ -97,6 +100,19 @@ pub(super) fn choose(job: &Job, manifest: &Manifest) -> Result<Chosen> {
         survey,
         unreadable,
     })
+}
+
+/// The disk that a capture is taken of, opened for reading only, and the words
+/// for it.
+pub(super) fn source(job: &Job) -> Result<(BlockDevice, String)> {
+    let disks = list::list();
+    let holds_system = |disk: &ListedDisk| {
+        let device = disk.path().display().to_string();
+        let known = job.facts.disks.iter().find(|facts| facts.device == device);
+        known.is_some_and(|facts| !facts.holds.is_empty())
+    };
+    let disk = identity::choose_source(&disks, job.assignment.disk.as_deref(), holds_system)?;
+    Ok((BlockDevice::open(&disk.path())?, words(&facts(disk))))
 }
 
 /// The disk of this run for reading only.

@@ -1,31 +1,55 @@
 //! The image onto the disk: plan, agreement, apply, receipt.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use api::client::HttpSource;
-use image_format::BlockJob;
+use api::messages::run::Work;
 use image_format::entry::Timestamp;
-use image_format::image::Manifest;
+use image_format::image::{ImageRecord, Manifest};
+use image_format::{BlockJob, ImageId};
 use imager::apply::{ApplyEvent, Phase, apply as carry_out};
 use imager::plan::{Plan, Target, Wishes, plan as make_plan};
-use task_sequences::EventKind;
 
 use super::disk::Chosen;
 use super::scene::Scene;
+use super::teller::Teller;
 use super::{bootable, disk, identity, report};
 use crate::hardware::facts;
+use crate::job::Job;
 use crate::run_file::RunFile;
 use crate::wizard;
 
-/// Shortest time between two lines or events of progress.
-const BETWEEN_PROGRESS: Duration = Duration::from_secs(5);
+/// What is applied.
+struct Ordered<'j> {
+    image: &'j ImageId,
+    record: &'j ImageRecord,
+    /// Whether another system on the disk may be overwritten unasked.
+    replace: bool,
+}
+
+impl<'j> Ordered<'j> {
+    fn of(job: &'j Job) -> Result<Self> {
+        match &job.assignment.work {
+            Work::Apply {
+                image,
+                record,
+                replace,
+            } => Ok(Self {
+                image,
+                record,
+                replace: *replace,
+            }),
+            Work::Capture { .. } => bail!("this run captures the disk: nothing is written to it"),
+        }
+    }
+}
 
 /// Applies the assigned image and hands in the receipt.
 pub(super) fn apply(scene: &mut Scene<'_>) -> Result<()> {
     let job = scene.job;
-    let image = &job.assignment.image;
-    let name = &job.assignment.record.name;
+    let ordered = Ordered::of(job)?;
+    let (image, name) = (ordered.image, &ordered.record.name);
     job.screen.say(format!(
         "Image {name} ({}) for {}",
         image.short(),
@@ -37,15 +61,20 @@ pub(super) fn apply(scene: &mut Scene<'_>) -> Result<()> {
     let source = HttpSource::new(job.client.clone(), job.patience.clone());
     let hosts = identity::hosts_of(&manifest, &jobs, &source)?;
     let chosen = disk::choose(job, &manifest)?;
-    let plan = plan(scene, &chosen, &manifest, &hosts)?;
-    agree(scene, &chosen, &plan)?;
+    let plan = plan(job, &ordered, &chosen, &manifest, &hosts)?;
+    agree(scene, &ordered, &chosen, &plan)?;
     let proof = write(scene, &plan, &chosen, &jobs, &source)?;
     report::receipt(scene, &chosen, proof)
 }
 
 /// Every decision, made before anything is written, or every reason why not.
-fn plan(scene: &mut Scene<'_>, chosen: &Chosen, manifest: &Manifest, hosts: &str) -> Result<Plan> {
-    let job = scene.job;
+fn plan(
+    job: &Job,
+    ordered: &Ordered<'_>,
+    chosen: &Chosen,
+    manifest: &Manifest,
+    hosts: &str,
+) -> Result<Plan> {
     let run = RunFile {
         server: job.client.server().to_owned(),
         key: job.client.key(),
@@ -53,7 +82,7 @@ fn plan(scene: &mut Scene<'_>, chosen: &Chosen, manifest: &Manifest, hosts: &str
         run: job.assignment.run.clone(),
         name: job.assignment.name.clone(),
     };
-    let seconds = i64::try_from(job.assignment.record.captured).unwrap_or_default();
+    let seconds = i64::try_from(ordered.record.captured).unwrap_or_default();
     let wishes = Wishes {
         overlay: identity::overlay(&run, hosts)?,
         // Not the clock's: the same plan made again must be the same.
@@ -67,7 +96,7 @@ fn plan(scene: &mut Scene<'_>, chosen: &Chosen, manifest: &Manifest, hosts: &str
         confirmed: true,
     };
     let target = Target::of(&chosen.device, &chosen.survey);
-    match make_plan(job.assignment.image, manifest, &target, &wishes) {
+    match make_plan(*ordered.image, manifest, &target, &wishes) {
         Ok(plan) => {
             job.screen.gap();
             job.screen.say(plan.to_string());
@@ -85,7 +114,7 @@ fn plan(scene: &mut Scene<'_>, chosen: &Chosen, manifest: &Manifest, hosts: &str
 
 /// A disk that holds something is overwritten only when the server or somebody
 /// here said so; without an answer it waits for ever.
-fn agree(scene: &mut Scene<'_>, chosen: &Chosen, plan: &Plan) -> Result<()> {
+fn agree(scene: &mut Scene<'_>, ordered: &Ordered<'_>, chosen: &Chosen, plan: &Plan) -> Result<()> {
     let job = scene.job;
     let lost: Vec<String> = plan
         .destroys
@@ -93,7 +122,7 @@ fn agree(scene: &mut Scene<'_>, chosen: &Chosen, plan: &Plan) -> Result<()> {
         .cloned()
         .chain(chosen.unreadable.clone())
         .collect();
-    if !lost.is_empty() && !job.assignment.replace && !chosen.half_written {
+    if !lost.is_empty() && !ordered.replace && !chosen.half_written {
         let disk = chosen.words();
         scene.report(format!(
             "{disk} is not empty: waiting for a word at the machine"
@@ -117,7 +146,7 @@ fn write(
     let run = scene.job.assignment.run.clone();
     let started = Instant::now();
     let mut teller = Teller::default();
-    let mut watch = |event: ApplyEvent| teller.tell(scene, event);
+    let mut watch = |event: ApplyEvent| tell(&mut teller, scene, event);
     let proof = carry_out(plan, &chosen.device, jobs, source, &run, &mut watch)
         .with_context(|| format!("{} was not written", chosen.words()))?;
     // Nothing here uses the kernel's view of the partitions.
@@ -130,69 +159,24 @@ fn write(
     Ok(proof)
 }
 
-/// Turns the events of an apply into lines and events of the run, not too many.
-#[derive(Default)]
-struct Teller {
-    last: Option<Instant>,
-}
-
-impl Teller {
-    fn tell(&mut self, scene: &mut Scene<'_>, event: ApplyEvent) {
-        let (phase, done, total) = match event {
-            ApplyEvent::Started { phase, total } => {
-                self.last = None;
-                (phase, 0, total)
-            }
-            ApplyEvent::Progress { phase, done, total } => (phase, done, total),
-            ApplyEvent::Resumed { .. } => {
-                return remark(scene, "an interrupted apply is taken up again");
-            }
-            ApplyEvent::Kept { bytes } => {
-                let text = format!("{} MiB lie at their place already", bytes >> 20);
-                return remark(scene, &text);
-            }
-            ApplyEvent::Refetched { place } => {
-                return remark(scene, &format!("{place} came damaged and is fetched again"));
-            }
-        };
-        let is_early = self
-            .last
-            .is_some_and(|last| last.elapsed() < BETWEEN_PROGRESS);
-        if is_early && (done < total || total == 0) {
-            return;
+/// Turns the events of an apply into lines and events of the run.
+fn tell(teller: &mut Teller, scene: &mut Scene<'_>, event: ApplyEvent) {
+    match event {
+        ApplyEvent::Started { phase, total } => {
+            teller.begin();
+            teller.tell(scene, words(phase), 0, total);
         }
-        self.last = Some(Instant::now());
-        let stage = words(phase);
-        let screen = &scene.job.screen;
-        match percent(done, total) {
-            Some(percent) => {
-                screen.say(format!("{stage:<9} {percent:>3} %  of {} MiB", total >> 20))
-            }
-            None => screen.say(stage),
+        ApplyEvent::Progress { phase, done, total } => {
+            teller.tell(scene, words(phase), done, total);
         }
-        let step = scene.step.to_owned();
-        scene.journal.mention(EventKind::Progress {
-            step,
-            stage: stage.to_owned(),
-            done,
-            total,
-        });
+        ApplyEvent::Resumed { .. } => scene.remark("an interrupted apply is taken up again"),
+        ApplyEvent::Kept { bytes } => {
+            scene.remark(&format!("{} MiB lie at their place already", bytes >> 20));
+        }
+        ApplyEvent::Refetched { place } => {
+            scene.remark(&format!("{place} came damaged and is fetched again"));
+        }
     }
-}
-
-/// Something seldom: to the screen, and to the server when there is time.
-fn remark(scene: &mut Scene<'_>, text: &str) {
-    scene.job.screen.say(text);
-    let step = scene.step.to_owned();
-    scene.journal.mention(EventKind::Note {
-        step,
-        text: text.to_owned(),
-    });
-}
-
-/// Whole percents; `None` when nobody can tell.
-fn percent(done: u64, total: u64) -> Option<u64> {
-    done.min(total).saturating_mul(100).checked_div(total)
 }
 
 fn words(phase: Phase) -> &'static str {
@@ -203,17 +187,5 @@ fn words(phase: Phase) -> &'static str {
         Phase::Blocks => "blocks",
         Phase::Verify => "verify",
         Phase::Seal => "seal",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percents_need_a_total_and_never_exceed_it() {
-        assert_eq!(percent(1, 0), None);
-        assert_eq!(percent(50, 200), Some(25));
-        assert_eq!(percent(300, 200), Some(100));
     }
 }

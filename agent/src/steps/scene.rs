@@ -21,6 +21,16 @@ impl Scene<'_> {
         self.report(text)
     }
 
+    /// Says something at the machine, and to the server when there is time.
+    pub(super) fn remark(&mut self, text: &str) {
+        self.job.screen.say(text);
+        let step = self.step.to_owned();
+        self.journal.mention(EventKind::Note {
+            step,
+            text: text.to_owned(),
+        });
+    }
+
     /// Says something to the server alone.
     pub(super) fn report(&mut self, text: String) -> Result<()> {
         let step = self.step.to_owned();

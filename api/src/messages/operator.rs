@@ -4,16 +4,21 @@ use inventory::{Identity, MachineFacts, MachineId};
 use serde::{Deserialize, Serialize};
 use task_sequences::Event;
 
+use crate::messages::run::CaptureWish;
+
 /// A machine that shall be known before it comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewMachine {
-    /// The name it gets.
-    pub name: String,
+    /// The name it gets; `None`: the one it has, or none yet.
+    pub name: Option<String>,
     /// What it will be recognised by; at least one name.
     pub identity: Identity,
     /// Image to apply when it comes; `None`: it is asked at the machine.
     pub image: Option<String>,
-    /// Target disk by serial, WWN or by-id name.
+    /// What to capture of it instead of applying an image.
+    #[serde(default)]
+    pub capture: Option<CaptureWish>,
+    /// The disk it is about, by serial, WWN or by-id name.
     #[serde(default)]
     pub disk: Option<String>,
     /// Whether a disk that holds another system may be overwritten unasked.
@@ -33,6 +38,9 @@ pub struct Approval {
     pub name: Option<String>,
     /// Image for the machine; `None`: asked at the machine.
     pub image: Option<String>,
+    /// What to capture of it instead of applying an image.
+    #[serde(default)]
+    pub capture: Option<CaptureWish>,
 }
 
 /// A machine as the server knows it.
@@ -72,6 +80,9 @@ pub struct RunSummary {
     pub name: String,
     /// The image's name.
     pub image: String,
+    /// Whether it captures that image instead of applying it.
+    #[serde(default)]
+    pub captures: bool,
     /// `running`, `succeeded`, `failed: why`.
     pub state: String,
     /// Seconds since 1970 by the server's clock.

@@ -1,6 +1,6 @@
 //! What a run is told and what it tells.
 
-use image_format::{ImageId, ImageRecord};
+use image_format::{ImageId, ImageRecord, Profile};
 use inventory::MachineId;
 use serde::{Deserialize, Serialize};
 use task_sequences::{Event, Sequence};
@@ -14,18 +14,92 @@ pub struct Assignment {
     pub machine: MachineId,
     /// The name the machine gets.
     pub name: String,
-    /// The image to apply; its id is binding.
-    pub image: ImageId,
-    /// Its record, for people.
-    pub record: ImageRecord,
+    /// To put an image onto its disk, or to make one of it.
+    #[serde(flatten)]
+    pub work: Work,
     /// The steps.
     pub sequence: Sequence,
-    /// Serial number, WWN or by-id name of the target disk; `None`: there must
-    /// be exactly one that fits.
+    /// Serial number, WWN or by-id name of the disk it is about; `None`: there
+    /// must be exactly one that fits.
     pub disk: Option<String>,
-    /// Whether a disk that holds another system may be overwritten without
-    /// asking at the machine.
-    pub replace: bool,
+}
+
+/// What a run is for. Its fields stand in the assignment's own JSON object:
+/// that of an apply is what it was before there were captures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Work {
+    /// Puts an image onto the disk.
+    Apply {
+        /// The image to apply; its id is binding.
+        image: ImageId,
+        /// Its record, for people.
+        record: Box<ImageRecord>,
+        /// Whether a disk that holds another system may be overwritten without
+        /// asking at the machine.
+        replace: bool,
+    },
+    /// Makes an image of the disk, which is only read.
+    Capture {
+        /// What to capture, and as what.
+        capture: CaptureOrder,
+    },
+}
+
+impl Work {
+    /// The name of the image it is about.
+    pub fn image_name(&self) -> &str {
+        match self {
+            Self::Apply { record, .. } => &record.name,
+            Self::Capture { capture } => &capture.wish.name,
+        }
+    }
+
+    /// The image it applies; `None`: it captures one.
+    pub fn image(&self) -> Option<ImageId> {
+        match self {
+            Self::Apply { image, .. } => Some(*image),
+            Self::Capture { .. } => None,
+        }
+    }
+
+    /// What it captures; `None`: it applies an image.
+    pub fn capture(&self) -> Option<&CaptureOrder> {
+        match self {
+            Self::Apply { .. } => None,
+            Self::Capture { capture } => Some(capture),
+        }
+    }
+}
+
+/// An image that somebody wants of a machine's disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureWish {
+    /// The name to capture under.
+    pub name: String,
+    /// How hard to compress.
+    #[serde(default)]
+    pub profile: Profile,
+    /// Whether everything is read, also what the image before says is
+    /// unchanged, and every block compared after it was compressed.
+    #[serde(default)]
+    pub paranoid: bool,
+}
+
+/// A capture as the server ordered it. What it says of the share is as of the
+/// run's begin, so that a run taken up again does the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureOrder {
+    /// What is wanted.
+    #[serde(flatten)]
+    pub wish: CaptureWish,
+    /// The image to compare with, the only one this run may read.
+    pub parent: Option<ImageId>,
+    /// The newest version there was under this name; 0: none. Only a later one
+    /// is this run's.
+    pub after: u64,
+    /// When the run began: seconds since 1970 by the server's clock.
+    pub began: u64,
 }
 
 /// More events of a run, in order, numbers without gaps.

@@ -186,6 +186,54 @@ pub fn choose<'disks>(
     }
 }
 
+/// The one disk that is meant to be read: the one named, else the only one that
+/// holds a system, else the only one. Reading harms none, so that a disk may be
+/// read-only, removable or in use is no objection.
+///
+/// # Errors
+/// When none or more than one is meant, with all of them.
+pub fn choose_source<'disks>(
+    disks: &'disks [ListedDisk],
+    name: Option<&str>,
+    holds_system: impl Fn(&ListedDisk) -> bool,
+) -> Result<&'disks ListedDisk, Refusal> {
+    let meant: Vec<&ListedDisk> = match name {
+        Some(name) => disks.iter().filter(|disk| disk.is_called(name)).collect(),
+        None => {
+            let with_system: Vec<&ListedDisk> =
+                disks.iter().filter(|disk| holds_system(disk)).collect();
+            match with_system.is_empty() {
+                true => disks.iter().collect(),
+                false => with_system,
+            }
+        }
+    };
+    let present = |disk: &ListedDisk| {
+        let word = match holds_system(disk) {
+            true => "holds a system",
+            false => "present",
+        };
+        (disk.describe(), String::from(word))
+    };
+    match (&meant[..], name) {
+        (&[only], _) => Ok(only),
+        ([], Some(name)) => Err(Refusal {
+            summary: not_found(disks, name),
+            reasons: disks.iter().map(present).collect(),
+        }),
+        ([], None) => Err(Refusal {
+            summary: String::from("this machine has no disk"),
+            reasons: Vec::new(),
+        }),
+        _ => Err(Refusal {
+            summary: String::from(
+                "more than one disk may be meant; name the one to capture by its serial number",
+            ),
+            reasons: meant.iter().map(|disk| present(disk)).collect(),
+        }),
+    }
+}
+
 fn not_found(disks: &[ListedDisk], name: &str) -> String {
     let short = name.strip_prefix("/dev/").unwrap_or(name);
     if disks.iter().any(|disk| disk.name == short) {
@@ -216,6 +264,27 @@ mod tests {
             read_only: false,
             users: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_capture_reads_the_disk_named_or_the_only_one_with_a_system_and_asks_between_two() {
+        let mut disks = vec![disk("sda", "A1", 100), disk("sdb", "B2", 100)];
+        disks[1].read_only = true;
+        disks[1].users.push(String::from("sdb1 is mounted at /x"));
+        let second = |disk: &ListedDisk| disk.name == "sdb";
+        assert_eq!(choose_source(&disks, None, second).unwrap().name, "sdb");
+        let first = choose_source(&disks, Some("A1"), second).unwrap();
+        assert_eq!(first.name, "sda");
+        for holds_system in [true, false] {
+            let two = choose_source(&disks, None, |_| holds_system).unwrap_err();
+            assert_eq!(two.reasons.len(), 2);
+            assert!(two.to_string().contains("serial B2"), "{two}");
+        }
+        let only = choose_source(&disks[..1], None, |_| false).unwrap();
+        assert_eq!(only.name, "sda");
+        assert!(choose_source(&[], None, |_| true).is_err());
+        let wrong = choose_source(&disks, Some("C3"), second).unwrap_err();
+        assert!(wrong.summary.contains("C3") && wrong.reasons.len() == 2);
     }
 
     fn named(name: &str) -> Wish {

@@ -59,6 +59,9 @@ fn from_row(row: &SqliteRow, addresses: Vec<HardwareAddr>) -> Result<KnownMachin
     let facts = maybe(row, "facts")?
         .map(|facts| from_json("machines.facts", &facts))
         .transpose()?;
+    let capture = maybe(row, "capture")?
+        .map(|capture| from_json("machines.capture", &capture))
+        .transpose()?;
     Ok(KnownMachine {
         id: parsed(row, "id")?,
         name: maybe(row, "name")?,
@@ -69,6 +72,7 @@ fn from_row(row: &SqliteRow, addresses: Vec<HardwareAddr>) -> Result<KnownMachin
         },
         facts,
         image: maybe(row, "image")?,
+        capture,
         disk: maybe(row, "disk")?,
         replace: flag(row, "may_replace")?,
         unattended: flag(row, "unattended")?,
@@ -108,13 +112,19 @@ async fn upsert(change: &mut SqliteConnection, machine: &KnownMachine) -> Result
         .as_ref()
         .map(|f| to_json("machines.facts", f))
         .transpose()?;
+    let capture = machine
+        .capture
+        .as_ref()
+        .map(|c| to_json("machines.capture", c))
+        .transpose()?;
     let done = sqlx::query(
         "INSERT INTO machines
-           (id, name, uuid, serial, facts, image, disk, may_replace, unattended, ordered)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           (id, name, uuid, serial, facts, image, capture, disk, may_replace, unattended, ordered)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET
            name = excluded.name, uuid = excluded.uuid, serial = excluded.serial,
-           facts = excluded.facts, image = excluded.image, disk = excluded.disk,
+           facts = excluded.facts, image = excluded.image, capture = excluded.capture,
+           disk = excluded.disk,
            may_replace = excluded.may_replace, unattended = excluded.unattended,
            ordered = excluded.ordered",
     )
@@ -124,6 +134,7 @@ async fn upsert(change: &mut SqliteConnection, machine: &KnownMachine) -> Result
     .bind(&machine.identity.serial)
     .bind(facts)
     .bind(&machine.image)
+    .bind(capture)
     .bind(&machine.disk)
     .bind(machine.replace)
     .bind(machine.unattended)

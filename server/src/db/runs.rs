@@ -209,6 +209,17 @@ pub(super) async fn progress(
     .execute(&mut *change)
     .await
     .map_err(failed("keeping how a run stands"))?;
+    if progress.standing == RunStanding::Succeeded {
+        // An order that came meanwhile is not this run's.
+        sqlx::query(
+            "UPDATE machines SET capture = NULL
+             WHERE ordered = 0 AND id = (SELECT machine FROM runs WHERE id = ?)",
+        )
+        .bind(&run)
+        .execute(&mut *change)
+        .await
+        .map_err(failed("closing an order to capture"))?;
+    }
     change.commit().await.map_err(failed("keeping events"))
 }
 

@@ -37,10 +37,12 @@ pub(super) async fn block(
     LiveRun(run): LiveRun,
 ) -> Result<Response, Refusal> {
     let (pack, offset, length) = (part::<PackId>(&pack)?, part(&offset)?, part(&length)?);
-    let blocks = house.share.blocks(run.assignment.image).await?;
     let not_assigned = || Refusal::NotAssigned {
         run: run.id().to_owned(),
     };
+    // A capture puts an image there and gets none.
+    let image = run.assignment.work.image().ok_or_else(not_assigned)?;
+    let blocks = house.share.blocks(image).await?;
     let place = blocks
         .place(pack, offset, length)
         .ok_or_else(not_assigned)?;
@@ -51,7 +53,7 @@ pub(super) async fn block(
 fn readable(reader: &Reader, image: &str) -> Result<ImageId, Refusal> {
     let image = part::<ImageId>(image)?;
     match &reader.0 {
-        Some(run) if run.assignment.image != image => Err(Refusal::NotAssigned {
+        Some(run) if run.assignment.work.image() != Some(image) => Err(Refusal::NotAssigned {
             run: run.id().to_owned(),
         }),
         _ => Ok(image),

@@ -38,6 +38,9 @@ pub(super) async fn call(
     let body = read(body, limit).await?;
     let (call, bytes) = opened(&body)?;
     check(&rights, &call)?;
+    if !house.may_read(&rights, &call).await? {
+        return Err(no_right(&call));
+    }
     let asker = Asker {
         holder: *blake3::hash(token.as_bytes()).as_bytes(),
         is_operator: rights == Rights::All,
@@ -96,8 +99,12 @@ fn check(rights: &Rights, call: &Call) -> Result<(), Refusal> {
     if may {
         return Ok(());
     }
+    Err(no_right(call))
+}
+
+fn no_right(call: &Call) -> Refusal {
     let subject: String = call.subject.chars().take(100).collect();
-    Err(Refusal::NoRight {
+    Refusal::NoRight {
         what: format!("{:?} {subject}", call.verb),
-    })
+    }
 }

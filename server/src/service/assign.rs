@@ -39,6 +39,9 @@ pub(crate) fn decide(
         // What failed once unattended must not erase a disk in a loop.
         Some(RunStanding::Failed(_)) if !approved => Decision::Wait,
         _ if !permitted => Decision::Wait,
+        // A capture needs no name, and asks nothing that could be answered with
+        // an apply.
+        _ if machine.capture.is_some() => Decision::Start,
         _ if machine.image.is_some() && machine.name.is_some() => Decision::Start,
         _ => Decision::Ask,
     }
@@ -124,6 +127,8 @@ fn date(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use api::messages::run::{CaptureWish, Work};
+    use image_format::Profile;
     use image_format::ids::ImageId;
     use inventory::{Identity, MachineId};
     use task_sequences::Sequence;
@@ -137,6 +142,7 @@ mod tests {
             identity: Identity::default(),
             facts: None,
             image: Some("debian".into()),
+            capture: None,
             disk: None,
             replace: false,
             unattended: false,
@@ -163,11 +169,13 @@ mod tests {
                 run: "r".into(),
                 machine: MachineId::new([1; 16]),
                 name: "pc-1".into(),
-                image: record.image,
-                record,
+                work: Work::Apply {
+                    image: record.image,
+                    record: Box::new(record),
+                    replace: false,
+                },
                 sequence: Sequence::image_only(),
                 disk: None,
-                replace: false,
             },
             key: api::PublicKey::new([0; 32]),
             started: 0,
@@ -194,6 +202,29 @@ mod tests {
         };
         assert_eq!(decide(&open, None, false), Decision::Wait);
         assert_eq!(decide(&open, None, true), Decision::Ask);
+    }
+
+    #[test]
+    fn a_capture_needs_no_name_and_waits_for_a_person_like_an_apply() {
+        let ordered = KnownMachine {
+            name: None,
+            image: None,
+            capture: Some(CaptureWish {
+                name: "office".into(),
+                profile: Profile::Fast,
+                paranoid: false,
+            }),
+            ..machine()
+        };
+        assert_eq!(decide(&ordered, None, false), Decision::Wait);
+        assert_eq!(decide(&ordered, None, true), Decision::Start);
+        let failed = run(RunStanding::Failed("disk gone".into()));
+        let unattended = KnownMachine {
+            unattended: true,
+            ..ordered
+        };
+        assert_eq!(decide(&unattended, None, false), Decision::Start);
+        assert_eq!(decide(&unattended, Some(&failed), false), Decision::Wait);
     }
 
     #[test]

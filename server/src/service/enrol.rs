@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use api::Signed;
 use api::messages::machine::{Choice, Hello, ImageChoice, Questions, Reveal, Standing, Welcome};
-use api::messages::run::Assignment;
+use api::messages::run::{Assignment, Work};
 use api::trust::{Nonce, commitment, short_code};
 use inventory::{Identity, MachineFacts, MachineId};
 use task_sequences::Sequence;
@@ -215,8 +215,7 @@ impl House {
         session: &mut Session,
         mut machine: KnownMachine,
     ) -> Result<Standing, Refusal> {
-        let image = machine.image.clone().unwrap_or_default();
-        let record = match self.share.find(&image).await {
+        let work = match self.work_for(now, &machine).await {
             Err(Refusal::UnknownImage { image }) => {
                 warn!(machine = %machine.id, image, "an image that is not in the share is ordered");
                 return Ok(Standing::Waiting { retry: SLOW_RETRY });
@@ -230,12 +229,16 @@ impl House {
         let assignment = Assignment {
             run,
             machine: machine.id,
-            name: machine.name.clone().unwrap_or_default(),
-            image: record.image,
-            record,
-            sequence: Sequence::image_only(),
+            name: machine
+                .name
+                .clone()
+                .unwrap_or_else(|| work.image_name().to_owned()),
+            sequence: match &work {
+                Work::Apply { .. } => Sequence::image_only(),
+                Work::Capture { .. } => Sequence::capture_only(),
+            },
+            work,
             disk: machine.disk.clone(),
-            replace: machine.replace,
         };
         let who = format!("machine {}", machine.id);
         let subject = format!("run {} of {}", assignment.run, words(&machine));
@@ -264,7 +267,8 @@ impl House {
         self.db.start_run(stored, token_hash(&token)).await?;
         self.refresh_roster().await?;
         info!(run = assignment.run, machine = %assignment.machine, name = assignment.name,
-              image = assignment.record.name, "run started");
+              image = assignment.work.image_name(), sequence = assignment.sequence.name,
+              "run started");
         self.hand_over(session, token, &assignment)
     }
 
@@ -309,17 +313,26 @@ fn repeated(session: &Session, latest: Option<&StoredRun>) -> Option<Standing> {
 
 fn done(machine: &KnownMachine, latest: Option<&StoredRun>) -> String {
     let name = machine.name.as_deref().unwrap_or("this machine");
-    let image = latest.map_or("its image", |run| run.assignment.record.name.as_str());
-    format!("{name} holds {image}; to deploy it again, order it at the server")
+    match latest.map(|run| &run.assignment.work) {
+        Some(work @ Work::Capture { .. }) => format!(
+            "{name} was captured as {}; to capture it again, order it at the server",
+            work.image_name()
+        ),
+        work => {
+            let image = work.map_or("its image", Work::image_name);
+            format!("{name} holds {image}; to deploy it again, order it at the server")
+        }
+    }
 }
 
 /// A machine with what it is to get, for the audit log.
 pub(crate) fn words(machine: &KnownMachine) -> String {
     let name = machine.name.as_deref().unwrap_or("(no name yet)");
-    let image = machine
-        .image
-        .as_deref()
-        .unwrap_or("(chosen at the machine)");
+    let image = match (&machine.capture, &machine.image) {
+        (Some(wish), _) => format!("captured as {:?}", wish.name),
+        (None, Some(image)) => image.clone(),
+        (None, None) => "(chosen at the machine)".to_owned(),
+    };
     let disk = machine.disk.as_deref().unwrap_or("the only one that fits");
     format!(
         "machine {} name {name} image {image} disk {disk} replace {} unattended {}",

@@ -2,6 +2,7 @@
 
 use api::Receipt;
 use api::messages::operator::{Approval, Machine, NewMachine, RunDetail, RunSummary};
+use api::messages::run::{CaptureWish, Work};
 use api::trust::normal_code;
 use inventory::MachineId;
 use tracing::info;
@@ -10,6 +11,7 @@ use crate::db::audit::Act;
 use crate::db::{KnownMachine, RunStanding, StoredRun};
 use crate::error::Refusal;
 use crate::service::assign::check_host_name;
+use crate::service::captures::check_wish;
 use crate::service::enrol::{merged, words};
 use crate::service::record::state_words;
 use crate::service::roster::Recognised;
@@ -26,8 +28,12 @@ impl House {
         let mut sessions = self.sessions.lock().await;
         let session = sessions.by_code(now, &code)?;
         let mut machine = self.machine_of(session).await?;
-        self.wish(&mut machine, approval.name, approval.image)
-            .await?;
+        let wishes = Wishes {
+            name: approval.name,
+            image: approval.image,
+            capture: approval.capture,
+        };
+        self.wish(&mut machine, wishes).await?;
         machine.identity = merged(&machine.identity, &session.facts);
         machine.facts = Some(session.facts.clone());
         self.replace_other_run(now, &machine).await?;
@@ -81,10 +87,15 @@ impl House {
         }
         machine.identity.uuid = machine.identity.uuid.or(identity.uuid);
         machine.identity.serial = machine.identity.serial.or(identity.serial);
-        self.wish(&mut machine, Some(order.name), order.image)
-            .await?;
-        machine.disk = order.disk;
         machine.replace = order.replace;
+        machine.capture = None;
+        let wishes = Wishes {
+            name: order.name,
+            image: order.image,
+            capture: order.capture,
+        };
+        self.wish(&mut machine, wishes).await?;
+        machine.disk = order.disk;
         machine.unattended = order.unattended;
         machine.ordered = true;
         if let Some(run) = self.db.latest_run(machine.id).await? {
@@ -157,21 +168,31 @@ impl House {
     }
 
     /// Puts an operator's wishes into a machine, if they can be.
-    async fn wish(
-        &self,
-        machine: &mut KnownMachine,
-        name: Option<String>,
-        image: Option<String>,
-    ) -> Result<(), Refusal> {
-        if let Some(name) = name {
+    async fn wish(&self, machine: &mut KnownMachine, wishes: Wishes) -> Result<(), Refusal> {
+        if let Some(name) = wishes.name {
             check_host_name(&name)?;
             machine.name = Some(name);
         }
-        if let Some(image) = image {
-            self.share.find(&image).await?;
-            machine.image = Some(image);
+        match (wishes.image, wishes.capture) {
+            (Some(_), Some(_)) => Err(Refusal::Malformed {
+                reason: "a machine either gets an image or is captured".to_owned(),
+            }),
+            (Some(image), None) => {
+                self.share.find(&image).await?;
+                machine.image = Some(image);
+                machine.capture = None;
+                Ok(())
+            }
+            (None, Some(capture)) => {
+                check_wish(&capture)?;
+                machine.capture = Some(capture);
+                // Whatever becomes of the capture, what was ordered before it
+                // never writes over the disk it is about.
+                (machine.image, machine.replace) = (None, false);
+                Ok(())
+            }
+            (None, None) => Ok(()),
         }
-        Ok(())
     }
 
     /// An approval that names another image or name than the open run's ends
@@ -180,25 +201,31 @@ impl House {
         let Some(run) = self.db.latest_run(machine.id).await? else {
             return Ok(());
         };
-        let assignment = &run.assignment;
         let same_name = machine
             .name
             .as_ref()
-            .is_none_or(|name| *name == assignment.name);
-        let same_image = match &machine.image {
-            Some(image) => match self.share.find(image).await {
-                Ok(record) => {
-                    record.name == assignment.record.name || record.image == assignment.image
-                }
-                Err(Refusal::UnknownImage { .. }) => true,
-                Err(other) => return Err(other),
-            },
-            None => true,
-        };
-        if same_name && same_image {
+            .is_none_or(|name| *name == run.assignment.name);
+        if same_name && self.is_same_work(machine, &run.assignment.work).await? {
             Ok(())
         } else {
             self.stop(now, &run, "replaced at its approval").await
+        }
+    }
+
+    /// Whether what is ordered of a machine is what a run of it does.
+    async fn is_same_work(&self, machine: &KnownMachine, work: &Work) -> Result<bool, Refusal> {
+        let (image, record) = match (&machine.capture, work) {
+            (Some(wish), Work::Capture { capture }) => return Ok(*wish == capture.wish),
+            (None, Work::Apply { image, record, .. }) => (image, record),
+            _ => return Ok(false),
+        };
+        let Some(ordered) = &machine.image else {
+            return Ok(true);
+        };
+        match self.share.find(ordered).await {
+            Ok(found) => Ok(found.name == record.name || found.image == *image),
+            Err(Refusal::UnknownImage { .. }) => Ok(true),
+            Err(other) => Err(other),
         }
     }
 
@@ -233,6 +260,13 @@ impl House {
     }
 }
 
+/// What an operator wants of a machine, as far as it was said.
+struct Wishes {
+    name: Option<String>,
+    image: Option<String>,
+    capture: Option<CaptureWish>,
+}
+
 /// The word for how a machine stands.
 fn standing(
     machine: &KnownMachine,
@@ -259,7 +293,8 @@ fn summary(run: &StoredRun) -> RunSummary {
         run: run.id().to_owned(),
         machine: run.assignment.machine,
         name: run.assignment.name.clone(),
-        image: run.assignment.record.name.clone(),
+        image: run.assignment.work.image_name().to_owned(),
+        captures: run.assignment.work.capture().is_some(),
         state: state_words(&run.standing),
         started: run.started,
         last: run.last,

@@ -3,6 +3,7 @@
 use api::Receipt;
 use api::messages::operator::ArrivedEvent;
 use api::messages::run::{EventsStored, MoreEvents};
+use image_format::store::RefName;
 use task_sequences::{Event, EventKind, RunState};
 use tracing::{info, warn};
 
@@ -72,7 +73,7 @@ impl House {
             return Err(run_over(&run));
         }
         let claimed = receipt.statement.proof.clone();
-        let image = run.assignment.image;
+        let image = run.assignment.work.image().ok_or_else(no_apply)?;
         let compared = self
             .share
             .with_manifest(image, move |m| proof::compare(m, &claimed))
@@ -174,16 +175,29 @@ impl House {
         if run.standing == RunStanding::Succeeded {
             return Err(run_over(run));
         }
-        if event.kind != EventKind::ReceiptStored {
-            return Ok(());
+        match &event.kind {
+            EventKind::ReceiptStored => self.check_receipt(run, event.number).await,
+            EventKind::ImageCaptured {
+                image,
+                name,
+                sequence,
+            } => {
+                let at = RefName {
+                    name: name.clone(),
+                    sequence: *sequence,
+                };
+                self.check_captured(run, event.number, image, at).await
+            }
+            _ => Ok(()),
         }
+    }
+
+    async fn check_receipt(&self, run: &StoredRun, number: u64) -> Result<(), Refusal> {
         // One of before a power cut says nothing of the disk written since.
         let receipt = self.db.receipt(run.id().to_owned()).await?;
         match receipt.filter(|receipt| receipt.run_key == run.key) {
             Some(_) => Ok(()),
-            None => Err(Refusal::NoReceiptForEvent {
-                number: event.number,
-            }),
+            None => Err(Refusal::NoReceiptForEvent { number }),
         }
     }
 
@@ -255,6 +269,12 @@ fn check_repeat<'e>(
     })
 }
 
+fn no_apply() -> Refusal {
+    Refusal::ForeignReceipt {
+        reason: "the run applies no image".to_owned(),
+    }
+}
+
 /// Refuses a receipt that was made for another run, or by somebody else.
 fn check_owner(run: &StoredRun, receipt: &Receipt) -> Result<(), Refusal> {
     let (statement, assignment) = (&receipt.statement, &run.assignment);
@@ -262,7 +282,10 @@ fn check_owner(run: &StoredRun, receipt: &Receipt) -> Result<(), Refusal> {
         ("run", statement.run == assignment.run),
         ("machine", statement.machine == assignment.machine),
         ("name", statement.name == assignment.name),
-        ("image", statement.proof.image == assignment.image),
+        (
+            "image",
+            assignment.work.image() == Some(statement.proof.image),
+        ),
         ("key", receipt.run_key == run.key),
     ];
     if let Some((what, _)) = belongs.iter().find(|(_, same)| !same) {

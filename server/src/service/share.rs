@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use image_format::store::{BlockPlace, DirStore, RefName, Source, Store};
+use image_format::manifest::{bundle, witness};
+use image_format::store::{BlockPlace, DirStore, RefName, Source, Store, StoreError};
 use image_format::{
-    ImageId, ImageRecord, Manifest, PackId, Segment, Share, ShareError, with_bases,
+    ChunkId, ChunkRef, ImageId, ImageRecord, Manifest, ManifestError, PackId, Segment, Share,
+    ShareError, fetch_list, refs, with_bases,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{error, info};
@@ -32,6 +34,8 @@ struct Inner {
     store: Arc<DirStore>,
     view: RwLock<View>,
     kept: Mutex<Vec<(ImageId, Arc<ImageBlocks>)>>,
+    /// Where the list of files lies of the image that was last compared with.
+    list: Mutex<Option<(ImageId, Arc<ImageBlocks>)>>,
 }
 
 struct View {
@@ -83,6 +87,7 @@ impl ShareRoom {
                 store,
                 view,
                 kept: Mutex::default(),
+                list: Mutex::default(),
             }),
             in_flight: Arc::new(Semaphore::new(
                 usize::try_from(IN_FLIGHT).unwrap_or(usize::MAX),
@@ -141,6 +146,43 @@ impl ShareRoom {
         self.look(move |inner| match inner.kept(&image) {
             Some(kept) => Ok(kept),
             None => inner.load_blocks(&image),
+        })
+        .await
+    }
+
+    /// Where an image's own list of files lies, without what the files hold.
+    /// Small files stand in the list itself.
+    pub(crate) async fn list_blocks(&self, image: ImageId) -> Result<Arc<ImageBlocks>, Refusal> {
+        let _one = self.heavy().await?;
+        self.look(move |inner| inner.list_blocks(&image)).await
+    }
+
+    /// The newest version there ever was under a name (0: none), deleted ones
+    /// counted, and the newest image there is.
+    pub(crate) async fn newest(&self, name: &str) -> Result<(u64, Option<ImageRecord>), Refusal> {
+        let name = name.to_owned();
+        self.look(move |inner| {
+            let mut refs = inner.store.list_refs()?;
+            refs.extend(inner.store.list_deleted_refs()?);
+            let versions = refs.iter().filter(|at| at.name == name);
+            let newest = versions.map(|at| at.sequence).max().unwrap_or(0);
+            let image = inner.fresh(|share| share.history(&name).last().cloned());
+            Ok((newest, image))
+        })
+        .await
+    }
+
+    /// A version of an image, read from the share now; `None`: there is none.
+    pub(crate) async fn record(&self, at: RefName) -> Result<Option<ImageRecord>, Refusal> {
+        self.look(move |inner| {
+            let bytes = match inner.store.read_ref(&at) {
+                Err(StoreError::Missing { .. }) => return Ok(None),
+                bytes => bytes?,
+            };
+            let read = refs::decode(&bytes, at.sequence, None).map_err(|error| Refusal::Share {
+                reason: chain(&error),
+            })?;
+            Ok(Some(read.record).filter(|record| record.name == at.name))
         })
         .await
     }
@@ -208,6 +250,26 @@ impl Inner {
             .share)
     }
 
+    fn list_blocks(&self, image: &ImageId) -> Result<Arc<ImageBlocks>, Refusal> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, blocks)) = list.as_ref().filter(|(kept, _)| kept == image) {
+            return Ok(Arc::clone(blocks));
+        }
+        let jobs = self.read(|share| {
+            let chunks = list_chunks(share, image)?.into_iter();
+            fetch_list(share.index(), chunks).map_err(ShareError::from)
+        })?;
+        let places = jobs
+            .iter()
+            .map(|job| ((job.place.pack, job.place.offset), job.place));
+        let blocks = Arc::new(ImageBlocks {
+            segment: Vec::new(),
+            places: places.collect(),
+        });
+        *list = Some((*image, Arc::clone(&blocks)));
+        Ok(blocks)
+    }
+
     fn kept(&self, image: &ImageId) -> Option<Arc<ImageBlocks>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter()
@@ -235,6 +297,29 @@ impl Inner {
         kept.push((*image, Arc::clone(&blocks)));
         Ok(blocks)
     }
+}
+
+/// The chunks of an image's own list of files, and of what was noted of them to
+/// see what has changed.
+fn list_chunks<S: Store>(share: &Share<S>, image: &ImageId) -> Result<Vec<ChunkId>, ShareError> {
+    let record = share.find(&image.to_string())?;
+    let damaged = |source| ShareError::Manifest { id: *image, source };
+    let mut chunks = Vec::new();
+    let mut fetch = |chunk: &ChunkRef| {
+        chunks.push(chunk.id);
+        share.chunk(chunk).map_err(|error| ManifestError::Unread {
+            id: chunk.id,
+            reason: chain(&error),
+        })
+    };
+    bundle::walk(&share.root(image)?, &mut fetch).map_err(damaged)?;
+    if let Some(list) = record.witnesses {
+        let volumes = witness::decode(&share.chunk(&list)?).map_err(damaged)?;
+        chunks.push(list.id);
+        let leaves = volumes.iter().flatten();
+        chunks.extend(leaves.filter(|leaf| leaf.length > 0).map(|leaf| leaf.id));
+    }
+    Ok(chunks)
 }
 
 impl From<ShareError> for Refusal {

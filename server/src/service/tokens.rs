@@ -1,6 +1,7 @@
 //! Tokens for shares over the network: who reads, and who captures under which names.
 
 use api::messages::share::{MadeShareToken, NewShareToken, ShareToken};
+use image_format::ImageId;
 
 use super::{House, secret, token_hash};
 use crate::db;
@@ -19,6 +20,14 @@ pub(crate) enum Rights {
     All,
     /// Capture under the names this pattern fits.
     Write(String),
+    /// Capture under this name alone, for one run. Of the images there it reads
+    /// the list of files of the parent and nothing else.
+    Capture {
+        /// The name; no letter of it stands for another.
+        name: String,
+        /// The image to compare with.
+        parent: Option<ImageId>,
+    },
     /// Read.
     Read,
 }
@@ -34,6 +43,7 @@ impl Rights {
         match self {
             Self::All => true,
             Self::Write(pattern) => fits(pattern, name),
+            Self::Capture { name: own, .. } => own == name,
             Self::Read => false,
         }
     }
@@ -132,11 +142,12 @@ impl House {
             whose: "somebody who may use this share",
         };
         let known = self.db.share_token(token_hash(token)).await?;
-        let known = known.filter(|known| known.share == share);
-        Ok(match known.ok_or_else(unauthorised)?.writes {
-            Some(names) => Rights::Write(names),
-            None => Rights::Read,
-        })
+        let rights = match known {
+            Some(known) if known.share != share => None,
+            Some(known) => Some(known.writes.map_or(Rights::Read, Rights::Write)),
+            None => self.rights_of_run(token, share).await?,
+        };
+        rights.ok_or_else(unauthorised)
     }
 }
 
@@ -151,7 +162,17 @@ fn act(time: u64, what: &'static str, subject: String) -> Act {
 
 #[cfg(test)]
 mod tests {
-    use super::fits;
+    use super::{Rights, fits};
+
+    #[test]
+    fn a_run_names_its_image_to_the_letter() {
+        let rights = Rights::Capture {
+            name: "of*".to_owned(),
+            parent: None,
+        };
+        assert!(rights.may_write() && rights.may_name("of*"));
+        assert!(!rights.may_name("office") && !rights.may_name("of"));
+    }
 
     #[test]
     fn a_star_stands_for_any_text_and_nothing_else_does() {

@@ -108,13 +108,32 @@ fn standings(corpus: &Corpus, record: &ImageRecord, server: &SigningKey) -> Resu
         run: "run-1".to_owned(),
         machine: MachineId::new([3; 16]),
         name: "pc1".to_owned(),
-        image: record.image,
-        record: record.clone(),
+        work: Work::Apply {
+            image: record.image,
+            record: Box::new(record.clone()),
+            replace: true,
+        },
         sequence: Sequence::image_only(),
         disk: None,
-        replace: true,
     };
     corpus.put("standing", "assignment", &serde_json::to_vec(&assignment)?)?;
+    let capture = Assignment {
+        work: Work::Capture {
+            capture: CaptureOrder {
+                wish: CaptureWish {
+                    name: record.name.clone(),
+                    profile: Profile::Balanced,
+                    paranoid: false,
+                },
+                parent: Some(record.image),
+                after: 3,
+                began: 1_700_000_000,
+            },
+        },
+        sequence: Sequence::capture_only(),
+        ..assignment.clone()
+    };
+    corpus.put("standing", "capture", &serde_json::to_vec(&capture)?)?;
     let choice = ImageChoice {
         name: record.name.clone(),
         description: "debian 12".to_owned(),

@@ -72,6 +72,7 @@ impl Caller {
     /// What an honest agent states after an apply, before signing.
     pub(super) async fn statement(&self, server: &Server, assignment: &Assignment) -> Statement {
         let laid: BTreeSet<Vec<u8>> = [b"etc/hostname".to_vec(), b"etc".to_vec()].into();
+        let image = assignment.work.image().unwrap();
         let skip = laid.clone();
         let volumes = move |manifest: &Manifest| {
             let none = BTreeSet::new();
@@ -84,7 +85,7 @@ impl Caller {
         let volumes = server
             .house
             .share
-            .with_manifest(assignment.image, volumes)
+            .with_manifest(image, volumes)
             .await
             .unwrap();
         let overlay = laid.into_iter().map(|path| OverlayEntry {
@@ -104,7 +105,7 @@ impl Caller {
                 size: 64 << 20,
             },
             proof: Proof {
-                image: assignment.image,
+                image,
                 plan: [2; 32],
                 volumes,
                 overlay: overlay.collect(),

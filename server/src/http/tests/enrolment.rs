@@ -1,6 +1,7 @@
 //! Who is let in, and who is not.
 
 use api::messages::machine::{Choice, Reveal, Standing};
+use api::messages::run::Work;
 use api::routes;
 use api::trust::Nonce;
 use axum::http::StatusCode;
@@ -76,8 +77,8 @@ async fn a_stranger_waits_and_gets_nothing_until_its_code_is_approved() {
         .unwrap();
     let (token, assignment) = caller.assigned(&server).await;
     assert_eq!(
-        (assignment.name.as_str(), assignment.image),
-        ("pc-9", world.debian.image)
+        (assignment.name.as_str(), assignment.work.image()),
+        ("pc-9", Some(world.debian.image))
     );
     let (again, _) = caller.assigned(&server).await;
     assert_eq!(again, token, "an answer that got lost is repeated");
@@ -211,7 +212,7 @@ async fn an_unattended_machine_takes_its_open_run_up_again_with_another_token() 
     let (new, after) = second.assigned(&server).await;
     assert_eq!(before.run, after.run);
     assert_eq!(before.disk, None);
-    assert!(after.replace);
+    assert!(matches!(after.work, Work::Apply { replace: true, .. }));
     let refused = server
         .get::<serde_json::Value>(routes::EVENTS, Some(&old))
         .await;
@@ -246,7 +247,7 @@ async fn an_attended_machine_needs_a_code_again_after_a_power_cut() {
         .unwrap();
     let (_, other) = third.assigned(&server).await;
     assert_ne!(other.run, before.run, "another image is another run");
-    assert_eq!(other.image, world.secret.image);
+    assert_eq!(other.work.image(), Some(world.secret.image));
 }
 
 #[tokio::test]
@@ -286,6 +287,7 @@ async fn a_code_older_than_half_an_hour_is_no_good() {
         code: caller.code(&server),
         name: None,
         image: None,
+        capture: None,
     };
     assert!(server.house.approve(late, approval).await.is_err());
     assert_eq!(code_of(caller.standing(&server).await), "unknown-session");

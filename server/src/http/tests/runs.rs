@@ -138,7 +138,7 @@ async fn a_whole_run_ends_with_a_receipt_that_holds_and_a_token_that_opens_nothi
         code_of(tell(&server, &token, 10, vec![note]).await),
         "run-over"
     );
-    let manifest = routes::fill(routes::MANIFEST, &[&assignment.image]);
+    let manifest = routes::fill(routes::MANIFEST, &[&assignment.work.image().unwrap()]);
     assert_eq!(
         code_of(server.get::<Value>(&manifest, Some(&token)).await),
         "run-over"

@@ -220,6 +220,7 @@ impl Server {
             code: code.to_owned(),
             name,
             image,
+            capture: None,
         };
         self.post(routes::APPROVE, Some(&world.operator), &approval)
             .await
@@ -235,9 +236,10 @@ impl Server {
     /// Pre-stages machine 1 to start unattended.
     pub(super) async fn pre_stage(&self, world: &World, unattended: bool) -> Answered<Machine> {
         let order = NewMachine {
-            name: "pc-1".into(),
+            name: Some("pc-1".into()),
             identity: Identity::of(&facts(1)),
             image: Some("debian".into()),
+            capture: None,
             disk: None,
             replace: true,
             unattended,
