@@ -4,6 +4,7 @@ mod apply;
 mod capture;
 mod image;
 mod image_names;
+mod machine;
 mod share;
 mod transfer;
 
@@ -20,6 +21,7 @@ pub(crate) use apply::{ApplyArgs, VerifyArgs};
 pub(crate) use capture::{CaptureArgs, TreeArgs};
 pub(crate) use image::*;
 pub(crate) use image_names::{DeleteArgs, TagArgs};
+pub(crate) use machine::{AddArgs, CaptureMachineArgs, MachineCommand, WishArgs};
 pub(crate) use share::{CheckArgs, GcArgs, LoginArgs, OptimizeArgs, ShareCommand, TokenCommand};
 
 /// Disk imaging and lite-touch deployment
@@ -56,7 +58,7 @@ pub(crate) enum Command {
     Boot(BootArgs),
     /// Run the server: DHCP or proxyDHCP, TFTP, HTTP and TLS
     Serve(ServeArgs),
-    /// Know machines before they come, list them, approve them
+    /// Know machines before they come, list, approve and capture them
     #[command(subcommand)]
     Machine(MachineCommand),
     /// Look at deployments
@@ -106,65 +108,6 @@ pub(crate) struct ServerArgs {
     /// File that holds the operator's token
     #[arg(long, value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
-}
-
-/// `mimeo machine`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum MachineCommand {
-    /// List the machines the server knows
-    List {
-        /// The server
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Make a machine known before it comes
-    Add(AddArgs),
-    /// Approve a machine that shows this code
-    Approve {
-        /// The code as the machine shows it
-        code: String,
-        /// Name for the machine; otherwise it is asked there
-        #[arg(long)]
-        name: Option<String>,
-        /// Image for the machine; otherwise it is asked there
-        #[arg(long)]
-        image: Option<String>,
-        /// The server
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-/// `mimeo machine add`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct AddArgs {
-    /// Name the machine gets
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Address of its network adapter
-    #[arg(long, value_name = "MAC", required_unless_present_any = ["uuid", "serial"])]
-    pub(crate) mac: Vec<inventory::HardwareAddr>,
-    /// SMBIOS UUID
-    #[arg(long)]
-    pub(crate) uuid: Option<String>,
-    /// Serial number
-    #[arg(long)]
-    pub(crate) serial: Option<String>,
-    /// Image to apply; otherwise it is asked at the machine
-    #[arg(long)]
-    pub(crate) image: Option<String>,
-    /// Target disk by serial number, WWN or by-id name
-    #[arg(long)]
-    pub(crate) disk: Option<String>,
-    /// Overwrite a disk that holds another system without asking there
-    #[arg(long)]
-    pub(crate) replace: bool,
-    /// Start without anybody's approval
-    #[arg(long)]
-    pub(crate) unattended: bool,
-    /// The server
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
 }
 
 /// `mimeo run`.

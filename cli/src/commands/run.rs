@@ -36,11 +36,28 @@ fn row(run: &RunSummary) -> Vec<String> {
     vec![
         run.run.clone(),
         run.name.clone(),
-        run.image.clone(),
+        image(run),
         run.state.clone(),
         output::moment(run.started),
-        if run.receipt { "yes" } else { "no" }.to_owned(),
+        receipt(run).to_owned(),
     ]
+}
+
+/// What it is about: the image it applies or captures.
+fn image(run: &RunSummary) -> String {
+    match run.captures {
+        true => format!("captures {}", run.image),
+        false => run.image.clone(),
+    }
+}
+
+/// A capture has no receipt: its proof is the image.
+fn receipt(run: &RunSummary) -> &'static str {
+    match (run.captures, run.receipt) {
+        (true, _) => "-",
+        (false, true) => "yes",
+        (false, false) => "no",
+    }
 }
 
 /// A run as a story, one line an event.
@@ -48,7 +65,10 @@ fn story(detail: &RunDetail) -> String {
     let run = &detail.summary;
     let mut text = format!(
         "run {} of {}: {}, {}\n",
-        run.run, run.name, run.image, run.state
+        run.run,
+        run.name,
+        image(run),
+        run.state
     );
     let begun = detail
         .events
@@ -83,6 +103,14 @@ fn words(arrived: &ArrivedEvent) -> String {
         EventKind::Note { step, text } => format!("{step}: {text}"),
         EventKind::StepFinished { step } => format!("{step}: done"),
         EventKind::StepFailed { step, reason } => format!("{step}: FAILED: {reason}"),
+        EventKind::ImageCaptured {
+            image,
+            name,
+            sequence,
+        } => {
+            let short: String = image.chars().take(12).collect();
+            format!("captured: {name} version {sequence} is image {short}")
+        }
         EventKind::ReceiptStored => "receipt confirmed and stored".to_owned(),
         EventKind::SystemReported {
             system,

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use api::messages::machine::{Hello, ImageChoice, Questions, Standing};
-use api::messages::run::{Assignment, EventList};
+use api::messages::run::{Assignment, CaptureOrder, CaptureWish, EventList, Work};
 use api::receipt::ProvenDisk;
 use api::trust::Nonce;
 use api::{PublicKey, Receipt, Signed, SigningKey, Statement};
-use image_format::{ImageRecord, MemoryStore, OverlayEntry, Proof, VolumeProof};
+use image_format::{ImageRecord, MemoryStore, OverlayEntry, Profile, Proof, VolumeProof};
 use inventory::{DiskFacts, Firmware, HardwareAddr, Identity, MachineFacts, MachineId, OsFacts};
 use task_sequences::{Event, EventKind, Sequence};
 
@@ -27,6 +27,11 @@ pub(crate) fn make(corpus: &Corpus) -> Result<()> {
         "events",
         "whole-run",
         &serde_json::to_vec(&whole_run(&sequence))?,
+    )?;
+    corpus.put(
+        "events",
+        "capture-run",
+        &serde_json::to_vec(&whole_run(&Sequence::capture_only()))?,
     )?;
     let facts = facts();
     let record = crate::image::commit(&MemoryStore::new())?;
@@ -69,6 +74,14 @@ fn whole_run(sequence: &Sequence) -> EventList {
         kinds.push(EventKind::StepFinished { step });
     }
     kinds.insert(3, EventKind::ReceiptStored);
+    kinds.insert(
+        4,
+        EventKind::ImageCaptured {
+            image: "ab".repeat(32),
+            name: "office".to_owned(),
+            sequence: 4,
+        },
+    );
     kinds.push(EventKind::SystemReported {
         system: OsFacts::default(),
         hostname: "pc1".to_owned(),

@@ -49,8 +49,13 @@ pub(super) fn events(input: &[u8]) {
     let Some(list) = there_and_back::<EventList>(input) else {
         return;
     };
-    let sequence = Sequence::image_only();
-    let Ok(state) = RunState::replay(&sequence, &list.events) else {
+    for sequence in [Sequence::image_only(), Sequence::capture_only()] {
+        replay(&sequence, &list);
+    }
+}
+
+fn replay(sequence: &Sequence, list: &EventList) {
+    let Ok(state) = RunState::replay(sequence, &list.events) else {
         return;
     };
     assert_eq!(state.next_number(), list.events.len() as u64);
@@ -58,14 +63,15 @@ pub(super) fn events(input: &[u8]) {
         Some(parts) => parts,
         None => return,
     };
-    let mut parts = RunState::replay(&sequence, before).expect("a part of a run is a run");
+    let mut parts = RunState::replay(sequence, before).expect("a part of a run is a run");
     assert!(parts.end().is_none(), "nothing follows the end");
     parts
-        .record(&sequence, last)
+        .record(sequence, last)
         .expect("the last event was accepted before");
     assert_eq!(parts, state);
     if state.succeeded() {
-        let next = state.next(&sequence, Phase::Installed);
+        assert!(state.proven());
+        let next = state.next(sequence, Phase::Installed);
         assert_eq!(next, Next::Finished);
     }
 }
