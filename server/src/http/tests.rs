@@ -2,6 +2,7 @@
 
 mod builder;
 mod caller;
+mod captures;
 mod enrolment;
 mod images;
 mod runs;

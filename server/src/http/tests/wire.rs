@@ -3,13 +3,19 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use api::client::{Client, ClientError};
+use api::client::{Client, ClientError, Patience, RemoteStore};
 use api::messages::machine::{Hello, Reveal, Standing};
+use api::messages::operator::NewMachine;
+use api::messages::run::{Assignment, CaptureWish};
 use api::trust::{Nonce, SigningKey, commitment};
+use image_format::{Profile, Share};
+use inventory::Identity;
+use task_sequences::{Event, EventKind};
 use tokio::sync::oneshot;
 
-use super::world::{World, facts};
+use super::world::{World, capture, facts};
 
 fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -80,6 +86,102 @@ fn pinned(https: SocketAddr, key: api::PublicKey, operator: &str) {
         stranger.hello(&hello),
         Err(ClientError::NotTheServer { .. })
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_captures_through_the_runs_token_and_is_believed() {
+    let world = World::new();
+    let key = crate::public_key(&world.config()).unwrap();
+    let bound = world.bound().await;
+    let https = bound.https();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(bound.serve(async move { drop(stopped.await) }));
+    let operator = world.operator.clone();
+    tokio::task::spawn_blocking(move || captures(https, key, &operator))
+        .await
+        .unwrap();
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+}
+
+fn captures(https: SocketAddr, key: api::PublicKey, operator: &str) {
+    let client = Client::new(&https.to_string(), key).unwrap();
+    let order = NewMachine {
+        name: None,
+        identity: Identity::of(&facts(1)),
+        image: None,
+        capture: Some(CaptureWish {
+            name: "office".into(),
+            profile: Profile::Fast,
+            paranoid: false,
+        }),
+        disk: None,
+        replace: false,
+        unattended: true,
+    };
+    client.with_token(operator).add_machine(&order).unwrap();
+    let (token, assignment) = assigned(&client, key);
+    let client = client.with_token(&token);
+    assert_eq!(client.assignment().unwrap(), assignment);
+    let patience = || Patience::up_to(Duration::from_secs(5));
+    let main = RemoteStore::new(client.clone(), patience(), "main");
+    let record = capture(&main, "office", 9);
+    let share = Share::open(&main).unwrap();
+    assert_eq!(share.find("office").unwrap(), record);
+    for (store, name) in [
+        (&main, "office2"),
+        (&main, "debian"),
+        (
+            &RemoteStore::new(client.clone(), patience(), "more"),
+            "office",
+        ),
+    ] {
+        let mut forged = record.clone();
+        forged.name = name.to_owned();
+        let refused = image_format::refs::commit(store, forged, None);
+        assert!(refused.is_err(), "{name}");
+    }
+    let kinds = [
+        EventKind::StepStarted {
+            step: "capture-image".into(),
+        },
+        EventKind::ImageCaptured {
+            image: record.image.to_string(),
+            name: record.name,
+            sequence: record.sequence,
+        },
+    ];
+    let events: Vec<Event> = (0..)
+        .zip(kinds)
+        .map(|(number, kind)| Event {
+            number,
+            time: 1,
+            kind,
+        })
+        .collect();
+    assert_eq!(client.add_events(&events).unwrap(), 2);
+}
+
+/// The run of a machine that starts unattended.
+fn assigned(client: &Client, key: api::PublicKey) -> (String, Assignment) {
+    let (own, _) = SigningKey::generate().unwrap();
+    let nonce = Nonce::random().unwrap();
+    let hello = Hello {
+        agent: "test".into(),
+        facts: facts(1),
+        key: own.public(),
+        commitment: commitment(&nonce),
+    };
+    let welcome = client.hello(&hello).unwrap();
+    match client
+        .standing(&welcome.session, &Reveal { nonce })
+        .unwrap()
+    {
+        Standing::Assigned { token, assignment } => {
+            (token, assignment.open("assignment", &key).unwrap())
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn clear(http: SocketAddr) {

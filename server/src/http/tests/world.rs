@@ -14,7 +14,7 @@ use image_format::entry::{Entry, Kind};
 use image_format::image::{Manifest, VolumeTree};
 use image_format::ingest::{Ingest, IngestOptions, NewImage};
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
-use image_format::{DirStore, ImageRecord};
+use image_format::{DirStore, ImageRecord, Store};
 use inventory::{HardwareAddr, Identity, MachineFacts};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,7 @@ impl World {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::init(&folder.path().join("share")).unwrap();
+        DirStore::init(&folder.path().join("more")).unwrap();
         let debian = capture(&store, "debian", 7);
         let secret = capture(&store, "secret", 8);
         let operator = crate::sign::operator_token(&config(folder.path())).unwrap();
@@ -79,7 +80,7 @@ fn config(folder: &Path) -> Config {
 }
 
 /// An image with two volumes and a file that takes a block of its own.
-pub(super) fn capture(store: &DirStore, name: &str, seed: u8) -> ImageRecord {
+pub(super) fn capture(store: &dyn Store, name: &str, seed: u8) -> ImageRecord {
     let mut ingest = Ingest::new(store, IngestOptions::default()).unwrap();
     let bytes: Vec<u8> = blake3::Hasher::new()
         .update(&[seed])
