@@ -136,6 +136,8 @@ async fn a_whole_capture_needs_no_name_and_leaves_the_machine_to_its_disk() {
     let booted = server.house.recognise(&Identity::of(&facts(1)));
     assert!(matches!(booted, Recognised::Known { disk: true, .. }));
 
+    let kept = server.house.db.machines().await.unwrap();
+    assert_eq!(kept[0].capture, None, "the order is used up");
     server.pre_stage(&world, true).await.unwrap();
     let (_, apply) = Caller::hello(&server, facts(1))
         .await
