@@ -59,7 +59,10 @@ mod tests {
 
     use api::PublicKey;
     use api::client::Client;
+    use api::messages::run::{CaptureOrder, CaptureWish, Work};
+    use image_format::Profile;
     use inventory::MachineFacts;
+    use task_sequences::Sequence;
 
     use super::*;
     use crate::journal::tests::{FakeClock, Shelf, assignment, journal};
@@ -105,6 +108,44 @@ mod tests {
         assert_eq!(outcome, Outcome::Elsewhere(Phase::Installed));
         let events = shelf.events.lock().unwrap();
         assert_eq!(events.last().unwrap().kind.step(), Some("restart"));
+    }
+
+    /// The machine restarted between the server's word and the step's end.
+    #[test]
+    fn a_capture_the_server_has_is_not_taken_again() {
+        let wish = CaptureWish {
+            name: "office".to_owned(),
+            profile: Profile::Fast,
+            paranoid: false,
+        };
+        let mut job = job();
+        job.assignment.work = Work::Capture {
+            capture: CaptureOrder {
+                wish,
+                parent: None,
+                after: 0,
+                began: 0,
+            },
+        };
+        let shelf = Shelf::default();
+        let archive = Box::new(shelf.clone());
+        let sequence = Sequence::capture_only();
+        let mut journal = Journal::open(archive, sequence, FakeClock::patience()).unwrap();
+        for kind in [
+            EventKind::StepStarted {
+                step: "capture-image".to_owned(),
+            },
+            EventKind::ImageCaptured {
+                image: "ab".to_owned(),
+                name: "office".to_owned(),
+                sequence: 1,
+            },
+        ] {
+            journal.record(kind).unwrap();
+        }
+        let outcome = work(&job, &mut journal, Phase::BootEnvironment, "here").unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+        assert!(journal.state().succeeded());
     }
 
     #[test]
