@@ -42,14 +42,15 @@ pub(super) fn capture(scene: &mut Scene<'_>) -> Result<()> {
         name: record.name.clone(),
         sequence: record.sequence,
     })?;
-    scene.note(format!(
+    scene.job.screen.say(format!(
         "{} version {} is image {}: {} entries, {} MiB of contents",
         record.name,
         record.sequence,
         record.image.short(),
         record.entries,
         record.logical_size >> 20
-    ))
+    ));
+    Ok(())
 }
 
 fn read(scene: &mut Scene<'_>, order: &CaptureOrder, device: &BlockDevice) -> Result<ImageRecord> {
