@@ -122,3 +122,53 @@ pub struct EventList {
     /// All of them.
     pub events: Vec<Event>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn assignment(work: Value) -> Value {
+        let mut value = json!({
+            "run": "r", "machine": "01".repeat(16), "name": "pc1", "disk": null,
+            "sequence": { "name": "s", "version": 1, "nodes": [] },
+        });
+        let fields = value.as_object_mut().unwrap();
+        fields.extend(work.as_object().unwrap().clone());
+        value
+    }
+
+    /// Databases hold assignments of before there were captures.
+    #[test]
+    fn an_apply_is_written_as_it_was_before_there_were_captures() {
+        let image = "02".repeat(32);
+        let written = assignment(json!({
+            "image": image, "replace": true,
+            "record": {
+                "image": image, "name": "office", "sequence": 3, "captured": 5, "parent": null,
+                "system": null, "logical_size": 6, "entries": 7, "profile": null, "source": null,
+                "witnesses": null,
+            },
+        }));
+        let read: Assignment = serde_json::from_value(written.clone()).unwrap();
+        assert!(matches!(read.work, Work::Apply { replace: true, .. }));
+        assert_eq!(read.work.image_name(), "office");
+        assert_eq!(serde_json::to_value(read).unwrap(), written);
+    }
+
+    #[test]
+    fn a_capture_survives_being_written_and_no_work_is_refused() {
+        let capture = json!({
+            "name": "office", "profile": "archive", "paranoid": true, "parent": null,
+            "after": u64::MAX, "began": 9,
+        });
+        let written = assignment(json!({ "capture": capture }));
+        let read: Assignment = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(read.work.capture().unwrap().after, u64::MAX);
+        assert_eq!(read.work.image(), None);
+        assert_eq!(serde_json::to_value(read).unwrap(), written);
+        let nothing = assignment(json!({}));
+        assert!(serde_json::from_value::<Assignment>(nothing).is_err());
+    }
+}

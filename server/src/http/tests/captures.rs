@@ -179,7 +179,7 @@ async fn a_run_writes_its_own_name_in_the_main_share_and_nothing_else_anywhere()
         let refused = ask(&server, &token, "main", &about(verb, &""), &[]).await;
         assert_eq!(refused.unwrap_err(), "no-right", "{verb:?}");
     }
-    for share in ["more", "none"] {
+    for share in ["lab", "none"] {
         let refused = ask(&server, &token, share, &about(Verb::ListRefs, &""), &[]).await;
         assert_eq!(refused.unwrap_err(), "unauthorised", "{share}");
     }

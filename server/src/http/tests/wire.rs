@@ -132,7 +132,7 @@ fn captures(https: SocketAddr, key: api::PublicKey, operator: &str) {
         (&main, "office2"),
         (&main, "debian"),
         (
-            &RemoteStore::new(client.clone(), patience(), "more"),
+            &RemoteStore::new(client.clone(), patience(), "lab"),
             "office",
         ),
     ] {

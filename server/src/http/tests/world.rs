@@ -44,7 +44,6 @@ impl World {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::init(&folder.path().join("share")).unwrap();
-        DirStore::init(&folder.path().join("more")).unwrap();
         let debian = capture(&store, "debian", 7);
         let secret = capture(&store, "secret", 8);
         let operator = crate::sign::operator_token(&config(folder.path())).unwrap();
