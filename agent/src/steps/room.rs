@@ -25,7 +25,9 @@ const LONGEST_PACK: u64 = 32 * MIB;
 pub(super) fn options(available: u64, cores: usize, profile: Profile) -> Result<IngestOptions> {
     let thread = of_a_thread(profile);
     let room = available.saturating_sub(SPARED + FIXED);
-    let pack = (room / 8).clamp(SHORTEST_PACK, LONGEST_PACK);
+    // One thread first, then packs, then more threads.
+    let for_packs = room.saturating_sub(thread) / COPIES;
+    let pack = for_packs.min(room / 8).clamp(SHORTEST_PACK, LONGEST_PACK);
     let threads = room.saturating_sub(COPIES * pack) / thread;
     if threads == 0 {
         let needed = SPARED + FIXED + COPIES * SHORTEST_PACK + thread;
