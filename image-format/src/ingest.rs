@@ -180,10 +180,23 @@ impl<'s> Ingest<'s> {
     /// # Errors
     /// The store failed, or the image's layout is impossible.
     pub fn finish(
-        mut self,
+        self,
         image: ImageWriter,
         record: NewImage,
     ) -> Result<ImageRecord, IngestError> {
+        Ok(self.finish_counted(image, record)?.0)
+    }
+
+    /// As [`Ingest::finish`], with what all of it came to: much is stored only
+    /// at the end.
+    ///
+    /// # Errors
+    /// As [`Ingest::finish`].
+    pub fn finish_counted(
+        mut self,
+        image: ImageWriter,
+        record: NewImage,
+    ) -> Result<(ImageRecord, IngestProgress), IngestError> {
         refs::check_name(&record.name)?;
         let (root, witnesses) = image.finish(&mut self)?;
         let bytes = root.encode()?;
@@ -213,7 +226,7 @@ impl<'s> Ingest<'s> {
             sequence: record.sequence,
         };
         self.guard.held(self.store, &at)?;
-        Ok(record)
+        Ok((record, self.progress))
     }
 
     /// Takes one chunk of a stream.

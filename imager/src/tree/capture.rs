@@ -158,7 +158,7 @@ pub fn capture<S: Store>(
         if options.strict {
             notes.refuse()?;
         }
-        let progress = storing.progress;
+        let mut progress = storing.progress;
         let record = NewImage {
             name: options.name.clone(),
             captured: options.captured,
@@ -171,7 +171,10 @@ pub fn capture<S: Store>(
             source: Some(root.identity().to_owned()),
         };
         let Storing { ingest, image, .. } = storing;
-        Ok::<_, TreeError>((ingest.finish(image, record)?, progress))
+        let (record, done) = ingest.finish_counted(image, record)?;
+        // The last packs are stored only now.
+        progress.stored = done.stored;
+        Ok::<_, TreeError>((record, progress))
     })?;
     Ok(TreeOutcome {
         record,

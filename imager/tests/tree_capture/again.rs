@@ -28,6 +28,14 @@ fn the_same_tree_is_the_same_image_and_is_not_read_again() {
     let store = MemoryStore::new();
     let first = run(dir.path(), &store, &options()).unwrap();
     assert_eq!(first.progress.unchanged, 0);
+    let packs = image_format::Store::list_packs(&store).unwrap().into_iter();
+    let length = |pack| image_format::Store::pack_facts(&store, &pack).unwrap().length;
+    let in_packs: u64 = packs.map(length).sum();
+    let stored = first.progress.stored;
+    assert!(
+        stored > in_packs * 9 / 10 && stored <= in_packs,
+        "{stored} of {in_packs}"
+    );
     let second = run(dir.path(), &store, &options()).unwrap();
     assert_eq!(second.record.image, first.record.image);
     assert_eq!(second.record.parent, Some(first.record.image));
