@@ -8,7 +8,13 @@ Exit codes:
   0  done
   1  it could not be done; the reason is on standard error
   2  wrong use of the command line
-  3  what was checked does not hold (a receipt, a boot tree, a share, a disk)";
+  3  what was checked does not hold (a receipt, a boot tree, a share, a disk)
+  130, 143  ended by Ctrl-C or SIGTERM";
+
+/// The words of the command line do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongUse(pub(crate) String);
 
 /// Something was checked and does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +28,11 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    let code = if error.downcast_ref::<DoesNotHold>().is_some() {
-        3
-    } else {
-        1
+    let code = match crate::interrupt::code() {
+        Some(code) => code,
+        None if error.downcast_ref::<DoesNotHold>().is_some() => 3,
+        None if error.downcast_ref::<WrongUse>().is_some() => 2,
+        None => 1,
     };
     match json {
         true => eprintln!(

@@ -1,8 +1,10 @@
 //! `mimeo`: the operator's program, with the server inside.
 
+mod apart;
 mod args;
 mod commands;
 mod exit;
+mod interrupt;
 mod location;
 mod output;
 mod signing;

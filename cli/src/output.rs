@@ -93,7 +93,25 @@ pub(crate) fn bytes(count: u64) -> String {
 
 /// Seconds since 1970 as `2026-11-21 23:47 UTC`.
 pub(crate) fn moment(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let rest = seconds % 86_400;
+    format!(
+        "{} {:02}:{:02} UTC",
+        day(seconds),
+        rest / 3600,
+        rest / 60 % 60
+    )
+}
+
+/// Seconds since 1970 as `2026-11-21 23:47:05`.
+pub(crate) fn to_the_second(seconds: u64) -> String {
+    let rest = seconds % 86_400;
+    let (hours, minutes) = (rest / 3600, rest / 60 % 60);
+    format!("{} {hours:02}:{minutes:02}:{:02}", day(seconds), rest % 60)
+}
+
+/// The day of a moment, as `2026-11-21`.
+fn day(seconds: u64) -> String {
+    let days = seconds / 86_400;
     // Days to a date, counted in eras of 400 years that begin in March.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -108,11 +126,7 @@ pub(crate) fn moment(seconds: u64) -> String {
         month_from_march - 9
     };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
-        rest / 3600,
-        rest / 60 % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// A line on a terminal that shows how far long work has come.

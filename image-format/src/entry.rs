@@ -3,6 +3,8 @@
 //! The same words serve ext4, FAT and POSIX trees. What a file system does not
 //! know stays at its default; what a target cannot hold is the plan's business.
 
+use std::fmt::{self, Write};
+
 use crate::ids::{ChunkId, ChunkRef};
 
 /// A moment in nanoseconds since 1970-01-01 UTC; far past and future included.
@@ -12,6 +14,20 @@ pub struct Timestamp {
     pub seconds: i64,
     /// 0 ..= 999 999 999, counted forward from `seconds`.
     pub nanoseconds: u32,
+}
+
+/// Seconds with nine digits behind the point; before 1970 with a minus in front.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, nanoseconds) = (self.seconds, self.nanoseconds);
+        if seconds >= 0 || nanoseconds == 0 {
+            return write!(f, "{seconds}.{nanoseconds:09}");
+        }
+        // Nanoseconds count forward: half a second before 1970 is -1 and half a second.
+        let whole = seconds.saturating_add(1).unsigned_abs();
+        let part = 1_000_000_000_u32.saturating_sub(nanoseconds);
+        write!(f, "-{whole}.{part:09}")
+    }
 }
 
 /// The four times of an inode.
@@ -203,6 +219,71 @@ impl Entry {
 
     /// The path for people: unprintable bytes escaped, a slash in front.
     pub fn display_path(&self) -> String {
-        format!("/{}", self.path.escape_ascii())
+        format!("/{}", printable(&self.path))
+    }
+}
+
+/// A name, path or link target for people. UTF-8 stands as it is; a backslash
+/// is `\\`, and each byte of a control character or of what is no UTF-8 is
+/// `\xNN`, so that the bytes can be told from the text.
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for part in bytes.utf8_chunks() {
+        for letter in part.valid().chars() {
+            match letter {
+                '\\' => text.push_str("\\\\"),
+                _ if letter.is_control() => {
+                    escape(&mut text, letter.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                _ => text.push(letter),
+            }
+        }
+        escape(&mut text, part.invalid());
+    }
+    text
+}
+
+fn escape(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // A string takes whatever is written to it.
+        let _ = write!(text, "\\x{byte:02x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_stands_as_it_is_and_other_bytes_can_be_told_from_it() {
+        for (bytes, shown) in [
+            (
+                "Gr\u{fc}\u{df}e \u{65e5}\u{672c} 'a\"".as_bytes(),
+                "Gr\u{fc}\u{df}e \u{65e5}\u{672c} 'a\"",
+            ),
+            (b"a\nb\x1b[1m\x7f", r"a\x0ab\x1b[1m\x7f"),
+            (b"a\\x0a", r"a\\x0a"),
+            (b"\xff\xc3", r"\xff\xc3"),
+            ("\u{85}".as_bytes(), r"\xc2\x85"),
+        ] {
+            assert_eq!(printable(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn times_before_1970_count_towards_it() {
+        for (seconds, nanoseconds, shown) in [
+            (1, 5, "1.000000005"),
+            (-1, 0, "-1.000000000"),
+            (-1, 250_000_000, "-0.750000000"),
+            (-2_145_916_801, 123_456_789, "-2145916800.876543211"),
+            (i64::MIN, 1, "-9223372036854775807.999999999"),
+        ] {
+            let time = Timestamp {
+                seconds,
+                nanoseconds,
+            };
+            assert_eq!(time.to_string(), shown);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod error;
 mod gap;
 mod reading;
 
+use std::ops::ControlFlow;
 use std::sync::mpsc::{self, Receiver};
 
 use image_format::chunker::VOLUME_HINT;
@@ -84,15 +85,15 @@ struct Opened<'disk> {
     found: Vec<Found>,
 }
 
-/// Captures `disk` into `store`.
+/// Captures `disk` into `store`. `watch` hears how far it is, and may end it.
 ///
 /// # Errors
-/// The first failure. What was stored until then is orphaned, not an image.
+/// The first failure, or the wish to end. What was stored until then is orphaned, not an image.
 pub fn capture(
     disk: &dyn Disk,
     store: &dyn Store,
     options: &CaptureOptions,
-    watch: &mut dyn FnMut(CaptureProgress),
+    watch: &mut dyn FnMut(CaptureProgress) -> ControlFlow<()>,
 ) -> Result<CaptureOutcome, CaptureError> {
     let survey = survey::outline(disk).map_err(|source| CaptureError::Survey {
         disk: disk.describe(),
@@ -238,7 +239,7 @@ fn ingest_contents(
     opened: &[Opened<'_>],
     ingest: &mut Ingest<'_>,
     begun: CaptureProgress,
-    watch: &mut dyn FnMut(CaptureProgress),
+    watch: &mut dyn FnMut(CaptureProgress) -> ControlFlow<()>,
 ) -> Result<Vec<(usize, usize, Content)>, CaptureError> {
     let volumes: Vec<_> = opened
         .iter()
@@ -276,17 +277,24 @@ fn ingest_contents(
                     Portion::Bytes(bytes) => {
                         stream.write(&bytes)?;
                         progress.bytes = progress.bytes.saturating_add(bytes.len() as u64);
-                        watch(progress);
+                        go_on(watch(progress))?;
                     }
                     Portion::End => break,
                 }
             }
             contents.push((file.volume, file.entry, stream.finish()?));
             progress.files += 1;
-            watch(progress);
+            go_on(watch(progress))?;
         }
         Ok(contents)
     })
+}
+
+fn go_on(wish: ControlFlow<()>) -> Result<(), CaptureError> {
+    match wish {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(CaptureError::Interrupted),
+    }
 }
 
 fn next(

@@ -17,3 +17,4 @@ pub(crate) use apply::{times, write_all};
 pub use held::{Abilities, Loss, Losses, Lost, Owners};
 pub(crate) use held::{FLAGS, STILL};
 pub use place::PlaceError;
+pub(crate) use place::Unopened;

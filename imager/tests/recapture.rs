@@ -26,7 +26,11 @@ fn take(
         ..CaptureOptions::default()
     };
     let mut last = CaptureProgress::default();
-    let outcome = capture(&disk, store, &options, &mut |progress| last = progress).unwrap();
+    let mut watch = |progress| {
+        last = progress;
+        std::ops::ControlFlow::Continue(())
+    };
+    let outcome = capture(&disk, store, &options, &mut watch).unwrap();
     (outcome.record, last, outcome.warnings)
 }
 

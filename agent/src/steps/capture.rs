@@ -1,5 +1,6 @@
 //! The disk into the share: it is only read, and nothing on it is changed.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -68,7 +69,10 @@ fn read(scene: &mut Scene<'_>, order: &CaptureOrder, device: &BlockDevice) -> Re
     let store = RemoteStore::new(job.client.clone(), job.patience.clone(), SHARE);
     let started = Instant::now();
     let mut teller = Teller::default();
-    let mut watch = |at: CaptureProgress| teller.tell(scene, "capture", at.bytes, at.total_bytes);
+    let mut watch = |at: CaptureProgress| {
+        teller.tell(scene, "capture", at.bytes, at.total_bytes);
+        ControlFlow::Continue(())
+    };
     let outcome = carry_out(device, &store, &options, &mut watch)?;
     for warning in outcome.warnings {
         scene.note(format!("warning: {warning}"))?;

@@ -28,38 +28,38 @@ pub(crate) struct CaptureArgs {
     /// Sector size of the disk in an image file
     #[arg(long, value_name = "BYTES", default_value_t = 512)]
     pub(crate) sector_size: u32,
-    /// How a directory is captured
+    /// What of it, and what is not read again
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
 }
 
-/// What only matters for directories.
+/// What is captured of a source, and what is not read again.
 #[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Options for directories")]
 pub(crate) struct TreeArgs {
-    /// Image to compare with; otherwise the newest of this name and source
+    /// Image to compare with; otherwise the newest of this name and, of a
+    /// directory, of the same source
     #[arg(long, value_name = "NAME|ID")]
     pub(crate) parent: Option<String>,
-    /// Leave out what matches, as in .gitignore; may be given again
-    #[arg(long, value_name = "PATTERN")]
-    pub(crate) exclude: Vec<String>,
-    /// Leave out what matches a line of this file; may be given again
-    #[arg(long, value_name = "FILE")]
-    pub(crate) exclude_from: Vec<PathBuf>,
-    /// Take in paging files, and of a system also temporary files and caches
-    #[arg(long)]
-    pub(crate) no_default_excludes: bool,
     /// Keep access and change times; every capture differs then
     #[arg(long)]
     pub(crate) all_times: bool,
     /// Read everything again and check every block that is written
     #[arg(long)]
     pub(crate) paranoid: bool,
+    /// Leave out what matches, as in .gitignore; may be given again
+    #[arg(long, help_heading = "Options for directories", value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+    /// Leave out what matches a line of this file; may be given again
+    #[arg(long, help_heading = "Options for directories", value_name = "FILE")]
+    pub(crate) exclude_from: Vec<PathBuf>,
+    /// Take in paging files, and of a system also temporary files and caches
+    #[arg(long, help_heading = "Options for directories")]
+    pub(crate) no_default_excludes: bool,
     /// Fail when an entry vanishes or changes while it is read
-    #[arg(long)]
+    #[arg(long, help_heading = "Options for directories")]
     pub(crate) strict: bool,
     /// Leave out and name what cannot be read, instead of failing
-    #[arg(long)]
+    #[arg(long, help_heading = "Options for directories")]
     pub(crate) skip_unreadable: bool,
 }
 

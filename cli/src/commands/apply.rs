@@ -7,11 +7,14 @@ pub(crate) mod volume;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use image_format::layout::Scheme;
 use imager::tree::apply::{Blocks, Outcome, apply};
 use imager::tree::plan::{Others, Plan, Wishes, plan};
 
 use super::apply_disk;
+use crate::apart;
 use crate::args::ApplyArgs;
+use crate::interrupt;
 use crate::output::{self, bytes};
 use progress::Shown;
 pub(crate) use progress::Shown as ProgressShown;
@@ -20,6 +23,13 @@ use volume::Chosen;
 
 /// Applies to whatever the target is.
 pub(crate) fn run(args: &ApplyArgs, json: bool) -> Result<()> {
+    let advice = "apply to another place";
+    apart::outside(&args.target, &args.share, advice)?;
+    if !args.dry_run {
+        interrupt::end_with(
+            "interrupted: what was begun on the target is not whole; begin again to go on",
+        )?;
+    }
     match is_directory(&args.target)? || (!args.target.exists() && args.size.is_none()) {
         true => into_directory(args, json),
         false => {
@@ -65,6 +75,7 @@ fn into_directory(args: &ApplyArgs, json: bool) -> Result<()> {
     for_disks_only(args)?;
     let planning = || format!("applying to {}", args.target.display());
     let chosen = Chosen::open(&args.share, &args.image, args.partition)?;
+    refuse_new_directory_of_a_disk(args, &chosen)?;
     let others = match (args.clean, args.keep) {
         (true, _) => Others::Remove,
         (_, true) => Others::Keep,
@@ -78,6 +89,14 @@ fn into_directory(args: &ApplyArgs, json: bool) -> Result<()> {
     let plan = chosen
         .origin(|origin| plan(origin, &args.target, &wishes))
         .with_context(planning)?;
+    if plan.wishes.others == Others::Remove && apart::lies_in(&args.share, &args.target) {
+        bail!(
+            "the share {} lies in {}, and everything there would be removed: move one of them, \
+             or give --keep",
+            args.share.display(),
+            args.target.display()
+        );
+    }
     if args.dry_run {
         return output::show(json, &plan_value(&plan), || plan_words(&plan));
     }
@@ -119,6 +138,24 @@ fn into_directory(args: &ApplyArgs, json: bool) -> Result<()> {
     output::show(json, &value, || words(&plan, &outcome, &shown))
 }
 
+/// A disk's image for a target that is not there yet: a directory of one of its
+/// volumes or a file of all of it, and nobody said which.
+fn refuse_new_directory_of_a_disk(args: &ApplyArgs, chosen: &Chosen) -> Result<()> {
+    if args.partition.is_some() || args.target.exists() {
+        return Ok(());
+    }
+    let scheme = chosen.share.root(&chosen.record.image)?.disk.scheme;
+    match scheme {
+        Scheme::Tree | Scheme::None => Ok(()),
+        Scheme::Gpt { .. } | Scheme::Mbr { .. } => bail!(
+            "{} is the image of a disk and {} does not exist: --size SIZE makes a disk image \
+             file, --partition N a directory of one volume",
+            args.image,
+            args.target.display()
+        ),
+    }
+}
+
 /// Options that speak of disks are not passed over in silence.
 fn for_disks_only(args: &ApplyArgs) -> Result<()> {
     let given = [
@@ -154,6 +191,7 @@ fn plan_value(plan: &Plan) -> serde_json::Value {
         "needed": plan.room.needed,
         "available": plan.room.available,
         "found": plan.found,
+        "found_first": plan.found_first,
         "left_out": receipt::left_out(&plan.losses),
     })
 }
@@ -178,6 +216,9 @@ fn plan_words(plan: &Plan) -> String {
         bytes(plan.room.needed),
         bytes(plan.room.available),
     );
+    if plan.wishes.others == Others::Remove && plan.found > 0 {
+        text += &removed_words(plan);
+    }
     if plan.resume {
         text += "an interrupted apply of this image goes on; what is right there is kept\n";
     } else if plan.wishes.reuse {
@@ -187,6 +228,23 @@ fn plan_words(plan: &Plan) -> String {
         text += &format!("left out {}\n", plan.losses);
     }
     text
+}
+
+/// What is removed, by name as far as that is short. With reuse only the apply
+/// finds out which of it is of the image.
+fn removed_words(plan: &Plan) -> String {
+    let mut names = plan.found_first.join(", ");
+    let more = plan.found.saturating_sub(plan.found_first.len() as u64);
+    if more > 0 {
+        names += &format!(" and {more} more");
+    }
+    match plan.wishes.reuse {
+        true => format!(
+            "removes  what is not of the image, in and among {} things there: {names}\n",
+            plan.found
+        ),
+        false => format!("removes  {} things with all in them: {names}\n", plan.found),
+    }
 }
 
 fn words(plan: &Plan, outcome: &Outcome, shown: &Shown) -> String {

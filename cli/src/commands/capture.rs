@@ -3,10 +3,11 @@
 mod progress;
 mod tree;
 
+use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use image_format::ingest::IngestOptions;
 use image_format::{ImageId, Share, Store};
 use imager::capture::{CaptureOptions, capture};
@@ -14,18 +15,80 @@ use imager::disk::Disk;
 use imager::disk::file::FileDisk;
 use imager::disk::linux::BlockDevice;
 
-use crate::args::CaptureArgs;
+use crate::apart;
+use crate::args::{CaptureArgs, TreeArgs};
+use crate::exit::WrongUse;
+use crate::interrupt;
 use crate::location;
 use crate::output::{self, bytes};
 use progress::Progress;
 
 /// Captures what the arguments name; the source is only ever read.
 pub(crate) fn run(args: &CaptureArgs, json: bool) -> Result<()> {
-    let store = location::store_to_capture(&args.share, &args.name)?;
     let capturing = || format!("capturing {}", args.source.display());
-    match args.source.is_dir() {
+    let is_directory = check(args).with_context(capturing)?;
+    let store = location::store_to_capture(&args.share, &args.name)?;
+    interrupt::note()?;
+    match is_directory {
         true => tree::run(args, &*store, json).with_context(capturing),
         false => disk(args, &*store, json).with_context(capturing),
+    }
+}
+
+/// Whether the source is a directory; refuses what can be no source at all.
+fn check(args: &CaptureArgs) -> Result<bool> {
+    let found = std::fs::metadata(&args.source)?;
+    let kind = found.file_type();
+    apart::outside(
+        &args.source,
+        &args.share,
+        "a share is copied with `mimeo image export`",
+    )?;
+    if kind.is_dir() {
+        return Ok(true);
+    }
+    if !kind.is_file() && !kind.is_block_device() {
+        bail!(
+            "expected a directory, a block device or a disk image file, found {}",
+            word(kind)
+        );
+    }
+    let sector = u64::from(args.sector_size.max(1));
+    if kind.is_file() && (found.len() == 0 || !found.len().is_multiple_of(sector)) {
+        bail!(
+            "no disk image: expected a whole number of sectors of {sector} bytes, found {} bytes; \
+             to capture a file, capture its directory instead",
+            found.len()
+        );
+    }
+    for_directories_only(&args.tree)?;
+    Ok(false)
+}
+
+fn word(kind: FileType) -> &'static str {
+    match () {
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_char_device() => "a character device",
+        () => "something else",
+    }
+}
+
+/// Options that speak of names in a directory are not passed over in silence.
+fn for_directories_only(tree: &TreeArgs) -> Result<()> {
+    let given = [
+        ("--exclude", !tree.exclude.is_empty()),
+        ("--exclude-from", !tree.exclude_from.is_empty()),
+        ("--no-default-excludes", tree.no_default_excludes),
+        ("--strict", tree.strict),
+        ("--skip-unreadable", tree.skip_unreadable),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(WrongUse(format!(
+            "{option} is for directories; of a disk all is captured, and what cannot be read fails it"
+        ))
+        .into()),
+        None => Ok(()),
     }
 }
 
@@ -39,7 +102,10 @@ fn disk(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
         ingest: ingest(args),
     };
     let mut progress = Progress::new(json);
-    let outcome = capture(disk.as_ref(), store, &options, &mut |at| progress.disk(&at));
+    let outcome = capture(disk.as_ref(), store, &options, &mut |at| {
+        progress.disk(&at);
+        interrupt::go_on()
+    });
     let seconds = progress.finish();
     let outcome = outcome?;
     for warning in &outcome.warnings {

@@ -54,6 +54,9 @@ pub enum CaptureError {
         /// Why.
         source: std::io::Error,
     },
+    /// Whoever watched it ended it.
+    #[error("interrupted: nothing was committed; begin again to go on")]
+    Interrupted,
     /// The disk could not be read to the end, and nobody said why.
     #[error("reading the disk ended early; capture again")]
     CutShort,

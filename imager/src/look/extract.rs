@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use image_format::entry::{Content, Entry, Kind};
+use image_format::entry::{Content, Entry, Kind, printable};
 use image_format::share::Share;
 use image_format::store::Store;
 
@@ -112,7 +112,7 @@ impl<S: Store> Work<'_, S> {
             let path = entry.path.get(..at).unwrap_or_default();
             let folder = self.tree.entry(self.share, path)?;
             let folder = folder.ok_or_else(|| LookError::NotThere {
-                path: format!("/{}", path.escape_ascii()),
+                path: format!("/{}", printable(path)),
             })?;
             self.folder(folder)?;
         }
@@ -133,14 +133,14 @@ impl<S: Store> Work<'_, S> {
             }
             Kind::Symlink(to) => {
                 let made = self.target.symlink(to, &entry.path)?;
-                dress::symlink(&made, &entry, &mut self.done.shortfall)?;
+                dress::unopened(&made, &entry, &mut self.done.shortfall)?;
             }
             Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::Fifo | Kind::Socket => {
                 let Some(made) = self.target.node(&entry)? else {
                     self.done.shortfall.add(short::NODE, &entry);
                     return Ok(());
                 };
-                dress::node(&made, &entry, &mut self.done.shortfall)?;
+                dress::unopened(&made, &entry, &mut self.done.shortfall)?;
             }
         }
         if let Some(link) = entry.link {

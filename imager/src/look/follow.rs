@@ -1,6 +1,6 @@
 //! A path as people type it becomes the entry it leads to.
 
-use image_format::entry::{Entry, Kind};
+use image_format::entry::{Entry, Kind, printable};
 
 use super::tree::kind_word;
 use super::{Last, LookError};
@@ -82,7 +82,7 @@ fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
 fn shown(path: &[u8]) -> String {
     let start = path.iter().position(|&byte| byte != b'/');
     let rest = path.get(start.unwrap_or(path.len())..).unwrap_or_default();
-    format!("/{}", rest.escape_ascii())
+    format!("/{}", printable(rest))
 }
 
 #[cfg(test)]

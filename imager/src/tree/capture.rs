@@ -21,6 +21,7 @@ mod store;
 mod walk;
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use error::TreeError;
 pub use identity::{Root, is_system_root};
 pub use notes::{Noted, Reason};
 
+use crate::tree::apply::Marker;
 use crate::tree::exclude::Excludes;
 use crate::tree::metadata;
 use notes::Notes;
@@ -104,17 +106,19 @@ pub struct TreeOutcome {
     pub warnings: Vec<String>,
 }
 
-/// Captures the directory at `root` into `share`'s store.
+/// Captures the directory at `root` into `share`'s store. `watch` hears how far
+/// it is, and may end it.
 ///
 /// # Errors
-/// The first failure. What was stored until then is orphaned, not an image,
+/// The first failure, or the wish to end. What was stored until then is orphaned, not an image,
 /// and found again by the next capture.
 pub fn capture<S: Store>(
     root: &Root,
     share: &Share<S>,
     options: &TreeOptions,
-    watch: &mut dyn FnMut(TreeProgress),
+    watch: &mut dyn FnMut(TreeProgress) -> ControlFlow<()>,
 ) -> Result<TreeOutcome, TreeError> {
+    refuse_half_applied(root)?;
     let notes = Notes::new(options.named);
     let parent = match options.paranoid {
         true => None,
@@ -182,6 +186,18 @@ pub fn capture<S: Store>(
         notes: notes.finish(),
         warnings,
     })
+}
+
+/// A tree an apply was interrupted in is not whole, and with the note in it no
+/// image of it could be applied.
+fn refuse_half_applied(root: &Root) -> Result<(), TreeError> {
+    match Marker::read(&root.dir) {
+        Ok(None) => Ok(()),
+        Ok(Some(Ok(marker))) => Err(TreeError::HalfApplied {
+            image: marker.image,
+        }),
+        Ok(Some(Err(()))) | Err(_) => Err(TreeError::Reserved),
+    }
 }
 
 /// The image to compare with: the one asked for, or the newest of this name

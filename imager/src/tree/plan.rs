@@ -2,6 +2,7 @@
 //! before anything is touched.
 
 mod error;
+mod mounts;
 mod room;
 mod target;
 
@@ -109,6 +110,8 @@ pub struct Plan {
     pub losses: Losses,
     /// Names in the target itself before.
     pub found: u64,
+    /// The first of these names, unprintable bytes escaped.
+    pub found_first: Vec<String>,
     /// Room needed and there.
     pub room: Room,
     /// What the target can hold.
@@ -125,6 +128,9 @@ pub struct Plan {
 pub fn plan(origin: &Origin<'_>, target: &Path, wishes: &Wishes) -> Result<Plan, PlanError> {
     let found = target::look(target)?;
     let others = target::others(&found, target, origin, wishes)?;
+    if others == Others::Remove && found.exists {
+        mounts::refuse(target)?;
+    }
     let can = probe(&found.folder).map_err(|source| PlanError::Probe {
         folder: found.place.clone(),
         source: source.into(),
@@ -149,6 +155,7 @@ pub fn plan(origin: &Origin<'_>, target: &Path, wishes: &Wishes) -> Result<Plan,
         extent: count.extent,
         losses,
         found: found.names,
+        found_first: found.first_names(),
         room,
         can,
         wishes,

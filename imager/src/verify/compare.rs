@@ -157,7 +157,7 @@ fn kind(kind: &Kind) -> String {
 }
 
 fn time(time: &Timestamp) -> String {
-    format!("{}.{:09}", time.seconds, time.nanoseconds)
+    time.to_string()
 }
 
 fn xattrs(xattrs: &[Xattr]) -> String {

@@ -268,7 +268,8 @@ pub fn captured(disk: &dyn Disk, store: &MemoryStore, name: &str) -> ImageRecord
         captured: 1_700_000_000,
         ..CaptureOptions::default()
     };
-    capture(disk, store, &options, &mut |_| ()).unwrap().record
+    let mut watch = |_| std::ops::ControlFlow::Continue(());
+    capture(disk, store, &options, &mut watch).unwrap().record
 }
 
 /// An image as a share hands it out.

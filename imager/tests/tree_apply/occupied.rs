@@ -3,7 +3,7 @@
 use imager::tree::apply::TreeError;
 use imager::tree::plan::{Others, PlanError, Wishes};
 
-use crate::kit::{Image, clean, file, folder, image, keep, noise};
+use crate::kit::{Image, clean, file, folder, image, keep, noise, run};
 
 fn small() -> Image {
     image(vec![
@@ -124,4 +124,39 @@ fn reuse_mends_attributes_without_writing_contents() {
         )
         .unwrap();
     assert_eq!((outcome.written, outcome.kept), (0, 2));
+}
+
+#[test]
+fn cleaning_is_refused_before_anything_is_removed_when_something_is_mounted_below() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("a/mount here")).unwrap();
+    std::fs::write(dir.path().join("0-mine"), "mine").unwrap();
+    let at = dir.path().join("a/mount here");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "tmpfs", at.to_str().unwrap()])
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: this machine lets nobody mount");
+        return;
+    }
+    let refused = [false, true].map(|reuse| small().plan(dir.path(), &Wishes { reuse, ..clean() }));
+    run("umount", &[at.to_str().unwrap()]);
+    for refused in refused {
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains("a/mount here"), "{text}");
+    }
+    assert!(dir.path().join("0-mine").exists());
+    small().apply(dir.path(), &clean()).unwrap();
+    assert!(!dir.path().join("a").exists());
+}
+
+#[test]
+fn the_running_system_is_no_target() {
+    for wishes in [Wishes::default(), clean(), keep()] {
+        let refused = small().plan("/".as_ref(), &wishes).unwrap_err();
+        assert!(
+            matches!(refused, PlanError::RunningSystem { .. }),
+            "{refused}"
+        );
+    }
 }

@@ -134,19 +134,20 @@ fn cleaning_stops_at_another_mount() {
     let outside = outside(dir.path());
     let inner = dir.path().join("target/some/mount");
     std::fs::create_dir_all(&inner).unwrap();
+    let target = dir.path().join("target");
+    let reusing = Wishes {
+        reuse: true,
+        ..clean()
+    };
+    // Mounted after the plan was made, which would have refused it.
+    let plans = [clean(), reusing].map(|wishes| small().plan(&target, &wishes).unwrap());
     let (from, to) = (outside.to_str().unwrap(), inner.to_str().unwrap());
     run("mount", &["--bind", from, to]);
-    for wishes in [
-        clean(),
-        Wishes {
-            reuse: true,
-            ..clean()
-        },
-    ] {
-        let done = small().apply(&dir.path().join("target"), &wishes);
+    let done = plans.map(|plan| small().carry_out(&plan, i64::MAX));
+    run("umount", &[to]);
+    for done in done {
         let text = format!("{:?}", done.unwrap_err());
         assert!(text.contains("/some") && text.contains("mounted"), "{text}");
         unharmed(&outside);
     }
-    run("umount", &[to]);
 }

@@ -251,3 +251,22 @@ fn flags_that_only_root_sets_are_kept_where_the_file_system_has_them() {
     let entry = &by_path(&store, &outcome.unwrap())[b"log".as_slice()];
     assert_eq!(entry.flags & flags.bits(), flags.bits());
 }
+
+#[test]
+fn a_system_is_known_by_any_file_that_only_systems_have() {
+    for (file, is_system) in [
+        ("etc/os-release", true),
+        ("usr/lib/os-release", false),
+        ("etc/passwd", true),
+        ("Windows/System32/x", true),
+        ("etc/letter.odt", false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("../nowhere", path).unwrap();
+        let root = imager::tree::capture::Root::open(dir.path()).unwrap();
+        let found = imager::tree::capture::is_system_root(&root);
+        assert_eq!(found, is_system, "{file}");
+    }
+}

@@ -41,7 +41,8 @@ pub(crate) fn run(
     options: &TreeOptions,
 ) -> Result<TreeOutcome, TreeError> {
     let share = Share::open(store).unwrap();
-    capture(&Root::open(dir)?, &share, options, &mut |_| {})
+    let mut watch = |_| std::ops::ControlFlow::Continue(());
+    capture(&Root::open(dir)?, &share, options, &mut watch)
 }
 
 pub(crate) fn entries(store: &MemoryStore, outcome: &TreeOutcome) -> Vec<Entry> {

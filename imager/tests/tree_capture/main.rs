@@ -3,5 +3,6 @@
 
 mod again;
 mod changing;
+mod extracted;
 mod faithful;
 mod kit;

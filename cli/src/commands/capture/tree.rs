@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::progress::Progress;
 use crate::args::{CaptureArgs, TreeArgs};
+use crate::interrupt;
 use crate::output::{self, bytes};
 
 /// Of each reason so many names are shown to people.
@@ -38,7 +39,10 @@ pub(super) fn run(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<(
         ingest: super::ingest(args),
     };
     let mut progress = Progress::new(json);
-    let outcome = capture(&root, &share, &options, &mut |at| progress.tree(&at));
+    let outcome = capture(&root, &share, &options, &mut |at| {
+        progress.tree(&at);
+        interrupt::go_on()
+    });
     let seconds = progress.finish();
     let outcome = outcome?;
     for warning in &outcome.warnings {

@@ -4,14 +4,14 @@ use std::io::{BufWriter, StdoutLock, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Result, ensure};
-use image_format::entry::{Entry, Kind, Timestamp};
+use image_format::entry::{Entry, Kind, Timestamp, printable};
 use imager::look::diff::{Aspect, Change, Pair, diff, pairs};
 use imager::look::{Last, LookError, Tree};
 
 use super::ls;
 use crate::args::DiffArgs;
 use crate::location::open;
-use crate::output::{JsonList, bytes, moment};
+use crate::output::{JsonList, bytes, to_the_second};
 
 /// Shows what the newer image has, has not, and has otherwise.
 pub(super) fn run(args: &DiffArgs, json: bool) -> Result<()> {
@@ -143,7 +143,7 @@ impl Report {
 fn extra(entry: &Entry) -> String {
     match &entry.kind {
         Kind::Directory => "/".to_owned(),
-        Kind::Symlink(target) => format!(" -> {}", target.escape_ascii()),
+        Kind::Symlink(target) => format!(" -> {}", printable(target)),
         Kind::File if entry.content.size() > 0 => format!("  {}", bytes(entry.content.size())),
         _ => String::new(),
     }
@@ -167,38 +167,79 @@ fn words(aspect: Aspect, old: &Entry, new: &Entry) -> String {
         }
         Aspect::Target => both(target(old), target(new)),
         Aspect::Times if old.times.modified != new.times.modified => {
-            let moment = |time: Timestamp| {
-                u64::try_from(time.seconds).map_or_else(|_| "before 1970".to_owned(), moment)
-            };
-            both(moment(old.times.modified), moment(new.times.modified))
+            let (before, after) = moments(old.times.modified, new.times.modified);
+            both(before, after)
         }
         _ => aspect.word().to_owned(),
     }
 }
 
+/// Both to the second, or to the nanosecond where only that tells them apart.
+fn moments(old: Timestamp, new: Timestamp) -> (String, String) {
+    let same = old.seconds == new.seconds;
+    let shown = |time: Timestamp| match u64::try_from(time.seconds) {
+        Err(_) => time.to_string(),
+        Ok(seconds) if same => format!("{}.{:09} UTC", to_the_second(seconds), time.nanoseconds),
+        Ok(seconds) => format!("{} UTC", to_the_second(seconds)),
+    };
+    (shown(old), shown(new))
+}
+
 fn target(entry: &Entry) -> String {
     match &entry.kind {
-        Kind::Symlink(target) => target.escape_ascii().to_string(),
+        Kind::Symlink(target) => printable(target),
         _ => String::new(),
     }
 }
 
 fn value(partition: u32, change: &Change) -> serde_json::Value {
-    let path = format!("/{}", change.path().escape_ascii());
+    let path = format!("/{}", printable(change.path()));
     match change {
         Change::Added(entry) => serde_json::json!({
-            "partition": partition, "path": path, "change": "added", "new": ls::words(entry),
+            "partition": partition, "path": path, "change": "added", "new": ls::words(entry, entry.content.size()),
         }),
         Change::Removed(entry) => serde_json::json!({
-            "partition": partition, "path": path, "change": "removed", "old": ls::words(entry),
+            "partition": partition, "path": path, "change": "removed", "old": ls::words(entry, entry.content.size()),
         }),
         Change::Changed { old, new, aspects } => serde_json::json!({
             "partition": partition,
             "path": path,
             "change": "changed",
             "what": aspects.iter().map(|aspect| aspect.word()).collect::<Vec<_>>(),
-            "old": ls::words(old),
-            "new": ls::words(new),
+            "old": ls::words(old, old.content.size()),
+            "new": ls::words(new, new.content.size()),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_times_that_differ_never_look_the_same() {
+        let at = |seconds, nanoseconds| Timestamp {
+            seconds,
+            nanoseconds,
+        };
+        for (old, new, shown) in [
+            (
+                at(60, 1),
+                at(65, 1),
+                ["1970-01-01 00:01:00 UTC", "1970-01-01 00:01:05 UTC"],
+            ),
+            (
+                at(60, 1),
+                at(60, 2),
+                [
+                    "1970-01-01 00:01:00.000000001 UTC",
+                    "1970-01-01 00:01:00.000000002 UTC",
+                ],
+            ),
+            (at(-60, 0), at(-70, 0), ["-60.000000000", "-70.000000000"]),
+        ] {
+            let (before, after) = moments(old, new);
+            assert_eq!([before.as_str(), after.as_str()], shown);
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! `mimeo image ls`.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::Result;
-use image_format::entry::{Entry, Kind};
-use imager::look::{Last, LookError};
+use image_format::entry::{Content, Entry, Kind, printable};
+use image_format::{Share, Store};
+use imager::look::{Last, Links, LookError, Tree};
 
 use super::tree;
 use crate::args::LsArgs;
@@ -15,16 +17,62 @@ use crate::output::{JsonList, moment};
 pub(super) fn run(args: &LsArgs, json: bool) -> Result<()> {
     let (share, _, tree) = tree(&args.image, args.partition)?;
     let entry = tree.find(&share, args.path.as_bytes(), Last::Keep)?;
+    let mut sizes = Sizes::new(&share, &tree);
     let is_folder = entry.kind == Kind::Directory;
     if is_folder && args.recursive {
         let below = tree.below(&share, &entry.path);
-        return print(below, args.long, Name::Path, json);
+        return print(below, &mut sizes, args.long, Name::Path, json);
     }
     let found = match is_folder {
         true => tree.children(&share, &entry.path)?,
         false => vec![entry],
     };
-    print(found.into_iter().map(Ok), args.long, Name::Last, json)
+    let found = found.into_iter().map(Ok);
+    print(found, &mut sizes, args.long, Name::Last, json)
+}
+
+/// Sizes of contents, also for later names of a hard link: their contents are
+/// with the first name.
+struct Sizes<'t> {
+    share: &'t Share<Box<dyn Store>>,
+    tree: &'t Tree,
+    /// Read when such a name comes whose first one did not come before.
+    links: Option<Links>,
+    known: HashMap<u32, u64>,
+}
+
+impl<'t> Sizes<'t> {
+    fn new(share: &'t Share<Box<dyn Store>>, tree: &'t Tree) -> Self {
+        Self {
+            share,
+            tree,
+            links: None,
+            known: HashMap::new(),
+        }
+    }
+
+    fn of(&mut self, entry: &Entry) -> Result<u64, LookError> {
+        let Some(link) = entry.link.filter(|_| entry.kind == Kind::File) else {
+            return Ok(entry.content.size());
+        };
+        let size = match (&entry.content, self.known.get(&link)) {
+            (_, Some(size)) => return Ok(*size),
+            (Content::Empty, None) => self.of_first(link)?,
+            (content, None) => content.size(),
+        };
+        self.known.insert(link, size);
+        Ok(size)
+    }
+
+    fn of_first(&mut self, link: u32) -> Result<u64, LookError> {
+        let links = match &mut self.links {
+            Some(links) => links,
+            none => none.insert(Links::read(self.share, self.tree)?),
+        };
+        let first = links.first_name(link).unwrap_or_default();
+        let first = self.tree.entry(self.share, first)?;
+        Ok(first.map_or(0, |first| first.content.size()))
+    }
 }
 
 /// How an entry is named.
@@ -39,6 +87,7 @@ enum Name {
 /// Prints entries as they come: there may be millions.
 fn print(
     entries: impl Iterator<Item = Result<Entry, LookError>>,
+    sizes: &mut Sizes<'_>,
     long: bool,
     name: Name,
     json: bool,
@@ -47,7 +96,8 @@ fn print(
     if json {
         let mut list = JsonList::begin(out)?;
         for entry in entries {
-            list.add(&words(&entry?))?;
+            let entry = entry?;
+            list.add(&words(&entry, sizes.of(&entry)?))?;
         }
         return list.end();
     }
@@ -56,29 +106,29 @@ fn print(
         let entry = entry?;
         let shown = match name {
             Name::Path => entry.display_path(),
-            Name::Last => entry.name().escape_ascii().to_string(),
+            Name::Last => printable(entry.name()),
         };
         match long {
-            true => writeln!(out, "{}", long_line(&entry, &shown))?,
+            true => writeln!(out, "{}", long_line(&entry, sizes.of(&entry)?, &shown))?,
             false => writeln!(out, "{shown}")?,
         }
     }
     Ok(out.flush()?)
 }
 
-/// An entry for programs. Paths that are not text are escaped.
-pub(super) fn words(entry: &Entry) -> serde_json::Value {
+/// An entry for programs; what is no text in its paths is escaped.
+pub(super) fn words(entry: &Entry, size: u64) -> serde_json::Value {
     let mut value = serde_json::json!({
         "path": entry.display_path(),
         "kind": kind(&entry.kind),
         "mode": format!("{:04o}", entry.mode),
         "uid": entry.uid,
         "gid": entry.gid,
-        "size": entry.content.size(),
+        "size": size,
         "modified": entry.times.modified.seconds,
     });
     if let Kind::Symlink(target) = &entry.kind {
-        value["target"] = target.escape_ascii().to_string().into();
+        value["target"] = printable(target).into();
     }
     if let Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } = entry.kind {
         value["device"] = serde_json::json!([major, minor]);
@@ -103,17 +153,17 @@ fn kind(kind: &Kind) -> &'static str {
 }
 
 /// Mode, owner, size and time in columns that fit nearly all.
-fn long_line(entry: &Entry, shown: &str) -> String {
+fn long_line(entry: &Entry, size: u64, shown: &str) -> String {
     let size = match entry.kind {
         Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => {
             format!("{major},{minor}")
         }
-        _ => entry.content.size().to_string(),
+        _ => size.to_string(),
     };
     let modified = u64::try_from(entry.times.modified.seconds)
         .map_or_else(|_| "before 1970".to_owned(), moment);
     let leads = match &entry.kind {
-        Kind::Symlink(target) => format!(" -> {}", target.escape_ascii()),
+        Kind::Symlink(target) => format!(" -> {}", printable(target)),
         _ => String::new(),
     };
     format!(

@@ -1,16 +1,16 @@
 //! Owner, mode, attributes, flags and times of what was made. What cannot be
 //! kept is counted: a file without its owner is still the file.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use image_format::entry::Entry;
-use rustix::fs::{AtFlags, Gid, IFlags, Mode, OFlags, Timestamps, Uid, XattrFlags};
+use image_format::entry::{Entry, Kind};
+use rustix::fs::{AtFlags, Gid, IFlags, Mode, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::short::{self, Shortfall};
 use super::target::Made;
 use crate::look::LookError;
-use crate::tree::{FLAGS, STILL, times};
+use crate::tree::{FLAGS, STILL, Unopened, times};
 
 /// Set-user-id and set-group-id: not for another owner.
 const SET_ID: u32 = 0o6000;
@@ -91,31 +91,30 @@ fn set(file: &OwnedFd, wanted: u32) -> bool {
     after == before || rustix::fs::ioctl_setflags(file, after).is_ok()
 }
 
-/// A symbolic link has an owner and times, and no mode.
-pub(super) fn symlink(made: &Made, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
+/// What is not opened: a link, device, pipe or socket. A link has no mode.
+pub(super) fn unopened(made: &Made, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
+    let thing = Unopened::hold(made.folder(), made.name())
+        .map_err(|error| failed(entry, "opening", error))?;
+    let mut mode = entry.mode & 0o7777;
     let (uid, gid) = owner(entry);
-    let flags = AtFlags::SYMLINK_NOFOLLOW;
-    if rustix::fs::chownat(made.folder(), made.name(), uid, gid, flags).is_err() {
+    if thing.own(uid, gid).is_err() {
         short.add(short::OWNER, entry);
+        mode &= !SET_ID;
     }
-    if rustix::fs::utimensat(made.folder(), made.name(), &times_of(entry), flags).is_err() {
+    for xattr in &entry.xattrs {
+        if thing.attribute(xattr).is_err() {
+            short.add(short::XATTR, entry);
+        }
+    }
+    if !matches!(entry.kind, Kind::Symlink(_)) {
+        let changed = thing.change_mode(mode);
+        changed.map_err(|error| failed(entry, "setting the mode of", error))?;
+    }
+    let (times, flags) = (times_of(entry), AtFlags::SYMLINK_NOFOLLOW);
+    if rustix::fs::utimensat(made.folder(), made.name(), &times, flags).is_err() {
         short.add(short::TIMES, entry);
     }
     Ok(())
-}
-
-/// Devices, pipes and sockets are not opened for this, only held: opening one
-/// would do something, and a link put in its place would lead elsewhere.
-pub(super) fn node(made: &Made, entry: &Entry, short: &mut Shortfall) -> Result<(), LookError> {
-    let mode = Mode::from_raw_mode(entry.mode & 0o7777);
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let changed =
-        rustix::fs::openat(made.folder(), made.name(), flags, Mode::empty()).and_then(|held| {
-            let held = format!("/proc/self/fd/{}", held.as_fd().as_raw_fd());
-            rustix::fs::chmod(held, mode)
-        });
-    changed.map_err(|error| failed(entry, "setting the mode of", error))?;
-    symlink(made, entry, short)
 }
 
 fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {

@@ -21,11 +21,16 @@ use crate::tree::write_all;
 /// Until an entry is whole, nobody else may look into it.
 const PRIVATE: Mode = Mode::RWXU;
 
+/// The kernel takes paths of 4096 bytes; longer ones go in parts of this.
+const AT_ONCE: usize = 2048;
+
 /// The folder, open.
 pub(super) struct Target {
     root: Arc<OwnedFd>,
     path: PathBuf,
     force: bool,
+    /// Nothing lay in it: it takes what the root of the image has.
+    fresh: bool,
     /// The folder entries came into last: the next ones mostly go there too.
     last: Option<(Vec<u8>, Arc<OwnedFd>)>,
 }
@@ -60,18 +65,21 @@ impl Target {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty());
         let root = root.map_err(|error| failed("opening")(error.into()))?;
+        let mut there = std::fs::read_dir(path).map_err(failed("reading"))?;
         Ok(Self {
             root: Arc::new(root),
             path: path.to_owned(),
             force,
+            fresh: there.next().is_none(),
             last: None,
         })
     }
 
-    /// Makes a folder; whether it is new. The root is there.
+    /// Makes a folder; whether it is new. The root is there, and counts as new
+    /// when nothing lay in it.
     pub(super) fn folder(&mut self, path: &[u8]) -> Result<bool, LookError> {
         if path.is_empty() {
-            return Ok(false);
+            return Ok(self.fresh);
         }
         let made = self.place(path)?;
         match rustix::fs::mkdirat(made.folder(), made.name(), PRIVATE) {
@@ -226,11 +234,24 @@ impl Target {
     }
 
     fn beneath(&self, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        let path = if path.is_empty() { b"." } else { path };
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        rustix::fs::openat2(self.root.as_fd(), path, flags, mode, resolve)
+        let always = OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let on_the_way = OFlags::PATH | OFlags::DIRECTORY | always;
+        let mut rest = if path.is_empty() { b"." } else { path };
+        let mut folder: Option<OwnedFd> = None;
+        loop {
+            let from = folder.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+            let slash = rest.get(..AT_ONCE).and_then(|first| {
+                let slash = first.iter().rposition(|&byte| byte == b'/')?;
+                Some((rest.get(..slash)?, rest.get(slash + 1..)?))
+            });
+            let Some((first, behind)) = slash else {
+                return rustix::fs::openat2(from, rest, flags | always, mode, resolve);
+            };
+            let next = rustix::fs::openat2(from, first, on_the_way, Mode::empty(), resolve)?;
+            (folder, rest) = (Some(next), behind);
+        }
     }
 
     fn exists(&self, path: &[u8]) -> LookError {

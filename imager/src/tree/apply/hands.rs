@@ -1,17 +1,17 @@
 //! Many hands that make what needs no block: small files, links, devices.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use image_format::entry::{Content, Entry, Kind};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Result;
 
 use super::{Run, TreeError, at, existing, settle};
 use crate::tree::held::{Owners, STILL};
-use crate::tree::place::{FolderId, Rows, Temper, beneath};
+use crate::tree::place::{FolderId, Rows, Temper, Unopened, beneath};
 
 /// Entries handed over at a time.
 const BATCH: usize = 64;
@@ -183,35 +183,17 @@ pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, fresh: bool)
     if is_link && fresh && ours && entry.xattrs.is_empty() {
         return rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW);
     }
-    // A descriptor of the name alone: what is set through it is set on this
-    // very thing, whatever takes its name meanwhile.
-    let thing = beneath_path(folder, name)?;
+    let thing = Unopened::hold(folder, name)?;
     if can.owners != Owners::None {
         let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
-        rustix::fs::chownat(&thing, c"", Some(uid), Some(gid), flags)?;
+        thing.own(Some(uid), Some(gid))?;
     }
-    let through = format!(
-        "/proc/self/fd/{}",
-        std::os::fd::AsRawFd::as_raw_fd(&thing.as_fd())
-    );
     for xattr in &entry.xattrs {
-        let name = xattr.name.as_slice();
-        rustix::fs::setxattr(through.as_str(), name, &xattr.value, XattrFlags::empty())?;
+        thing.attribute(xattr)?;
     }
     if can.modes && !is_link {
-        let mode = rustix::fs::fstat(&thing)?.st_mode & 0o7777;
-        if mode != entry.mode {
-            rustix::fs::chmod(through.as_str(), Mode::from_raw_mode(entry.mode))?;
-        }
+        thing.change_mode(entry.mode)?;
     }
     debug_assert_eq!(entry.flags & !STILL, 0, "only files and folders have flags");
     rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-}
-
-fn beneath_path(folder: &OwnedFd, name: &[u8]) -> Result<OwnedFd> {
-    // O_PATH of a symbolic link is the link itself; openat2 that refuses links
-    // would refuse it.
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(folder, name, flags, Mode::empty())
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use image_format::ids::ImageId;
 use image_format::ingest::IngestError;
 use image_format::share::ShareError;
 use rustix::io::Errno;
@@ -33,6 +34,21 @@ pub enum TreeError {
         /// Which kind.
         what: &'static str,
     },
+    /// An apply was interrupted in it.
+    #[error(
+        "an apply of image {} was interrupted here: finish it first (`mimeo apply {} ...`), or \
+         remove .mimeo-apply if you know what lies there", image.short(), image.short()
+    )]
+    HalfApplied {
+        /// The image that was applied.
+        image: ImageId,
+    },
+    /// The name of our note is taken.
+    #[error(
+        "the directory holds .mimeo-apply, a name this program keeps for its note of an apply \
+         that is under way, and it is no such note: look at it, and remove or rename it"
+    )]
+    Reserved,
     /// A name could not be read.
     #[error("{doing} {path}; with --skip-unreadable it is left out and named")]
     Read {
@@ -68,6 +84,9 @@ pub enum TreeError {
         #[from]
         source: IngestError,
     },
+    /// Whoever watched it ended it.
+    #[error("interrupted: nothing was committed; begin again to go on")]
+    Interrupted,
     /// The threads that read ended early.
     #[error("reading the directory ended early; capture again")]
     CutShort,

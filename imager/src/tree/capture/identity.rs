@@ -94,15 +94,24 @@ impl Root {
     }
 }
 
-/// Whether an operating system has its root here, running or not.
+/// Files of which one is in every root of a Unix system: what names the system,
+/// what it mounts, who may log in. Links count, also those that lead nowhere.
+const OF_UNIX: [&str; 4] = [
+    "etc/os-release",
+    "usr/lib/os-release",
+    "etc/fstab",
+    "etc/passwd",
+];
+
+/// Whether an operating system has its root here, running or not: `etc` with a
+/// file that only systems have, or `Windows/System32`.
 pub fn is_system_root(root: &Root) -> bool {
     let there = |path: &str| {
         CString::new(path).is_ok_and(|path| {
             rustix::fs::statat(&root.dir, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
         })
     };
-    let unix =
-        there("etc") && (there("usr/lib/os-release") || there("etc/fstab") || there("etc/passwd"));
+    let unix = there("etc") && OF_UNIX.into_iter().any(there);
     unix || there("Windows/System32")
 }
 

@@ -1,6 +1,9 @@
 //! What a capture left out or could not hold still, counted and named.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
+
+use image_format::entry::printable;
 
 /// Why a name is noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +76,9 @@ pub struct Noted {
 /// Notes taken by several threads.
 pub(super) struct Notes {
     by_reason: Mutex<[Noted; Reason::ALL.len()]>,
+    /// What could not be read: a folder is met by those who list it and by
+    /// those who read its attributes.
+    unreadable: Mutex<HashSet<Vec<u8>>>,
     limit: usize,
 }
 
@@ -80,11 +86,19 @@ impl Notes {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             by_reason: Mutex::default(),
+            unreadable: Mutex::default(),
             limit,
         }
     }
 
     pub(super) fn note(&self, reason: Reason, path: &[u8]) {
+        let unreadable = || {
+            let known = self.unreadable.lock();
+            known.unwrap_or_else(PoisonError::into_inner)
+        };
+        if reason == Reason::Unreadable && !unreadable().insert(path.to_vec()) {
+            return;
+        }
         let mut all = self
             .by_reason
             .lock()
@@ -114,7 +128,7 @@ impl Notes {
 
 /// A path for people: unprintable bytes escaped, a slash in front.
 pub(super) fn display(path: &[u8]) -> String {
-    format!("/{}", path.escape_ascii())
+    format!("/{}", printable(path))
 }
 
 impl Notes {
@@ -135,5 +149,22 @@ impl Notes {
             }),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_once_whoever_meets_it() {
+        let notes = Notes::new(10);
+        for path in [&b"dsec"[..], b"dsec", b"other"] {
+            notes.note(Reason::Unreadable, path);
+        }
+        let found = notes.finish();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].1.count, 2);
+        assert_eq!(found[0].1.paths, ["/dsec", "/other"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The one thread that stores: what was read becomes entries of the image, in order.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use image_format::ChunkId;
 use image_format::entry::{Content, Entry};
@@ -15,7 +16,7 @@ pub(super) struct Storing<'w, 'i> {
     pub(super) ingest: Ingest<'i>,
     pub(super) image: ImageWriter,
     pub(super) progress: TreeProgress,
-    pub(super) watch: &'w mut dyn FnMut(TreeProgress),
+    pub(super) watch: &'w mut dyn FnMut(TreeProgress) -> ControlFlow<()>,
     reading: &'w Reading<'w>,
     /// Of the file whose pieces are coming.
     pieces: Pieces,
@@ -37,7 +38,7 @@ impl<'w, 'i> Storing<'w, 'i> {
         ingest: Ingest<'i>,
         image: ImageWriter,
         reading: &'w Reading<'w>,
-        watch: &'w mut dyn FnMut(TreeProgress),
+        watch: &'w mut dyn FnMut(TreeProgress) -> ControlFlow<()>,
     ) -> Self {
         Self {
             ingest,
@@ -65,8 +66,10 @@ impl<'w, 'i> Storing<'w, 'i> {
         }
         let done = self.ingest.progress();
         (self.progress.new, self.progress.stored) = (done.new, done.stored);
-        (self.watch)(self.progress);
-        Ok(())
+        match (self.watch)(self.progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(TreeError::Interrupted),
+        }
     }
 
     fn ready(&mut self, ready: Ready) -> Result<(), TreeError> {

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use image_format::entry::printable;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, Result};
 
@@ -15,7 +16,7 @@ const MOST_OPEN: usize = 256;
 
 /// A path for people: what cannot be printed is escaped, a slash in front.
 pub(crate) fn text(path: &[u8]) -> String {
-    format!("/{}", path.escape_ascii())
+    format!("/{}", printable(path))
 }
 
 /// Opens the target itself; only here may a symbolic link be followed: it is

@@ -40,6 +40,36 @@ pub enum PlanError {
         /// One of them.
         first: String,
     },
+    /// The target is the root of the running system.
+    #[error(
+        "{} is the root of the running system, which would break under this program: boot from \
+         another medium and apply from there", target.display()
+    )]
+    RunningSystem {
+        /// The target.
+        target: PathBuf,
+    },
+    /// Things are mounted below a target that shall be emptied.
+    #[error(
+        "{count} file systems are mounted below {} ({first} among them): unmount them, nothing \
+         is removed on another mount", target.display()
+    )]
+    Mounted {
+        /// The target.
+        target: PathBuf,
+        /// How many.
+        count: usize,
+        /// Where one of them is.
+        first: String,
+    },
+    /// What is mounted cannot be told.
+    #[error("reading what is mounted below {}", target.display())]
+    Mounts {
+        /// The target.
+        target: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Another image was being applied there.
     #[error(
         "an apply of image {} to {} was interrupted: finish it with that image, or give \

@@ -3,12 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use image_format::entry::printable;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::{Origin, Others, PlanError, Wishes};
 use crate::tree::apply::{MARKER, Marker};
 use crate::tree::place::{beneath, open_root};
+
+/// So many names of things in a target are told.
+const NAMED: usize = 8;
 
 /// The target before.
 pub(super) struct Found {
@@ -20,12 +24,18 @@ pub(super) struct Found {
     pub(super) place: PathBuf,
     /// How many names it holds, our own not counted.
     pub(super) names: u64,
-    first: Vec<u8>,
+    first: Vec<Vec<u8>>,
     /// The apply that was interrupted there; an error if it cannot be understood.
     marker: Option<Result<Marker, ()>>,
 }
 
 impl Found {
+    /// The first names it holds, for people.
+    pub(super) fn first_names(&self) -> Vec<String> {
+        let first = self.first.iter();
+        first.map(|name| printable(name)).collect()
+    }
+
     /// Whether an apply of this very volume goes on.
     pub(super) fn resumes(&self, origin: &Origin<'_>) -> bool {
         matches!(&self.marker, Some(Ok(marker)) if marker.is_of(origin))
@@ -62,12 +72,17 @@ pub(super) fn look(target: &Path) -> Result<Found, PlanError> {
     };
     let (mut names, mut first, mut marker) = (0, Vec::new(), None);
     if exists {
+        if is_running_root(&folder) {
+            return Err(PlanError::RunningSystem {
+                target: target.to_owned(),
+            });
+        }
         marker = Marker::read(&folder).map_err(failed)?;
         for_each_name(&folder, |name| {
             if name != MARKER && !is_lost_and_found(&folder, name) {
                 names += 1;
-                if first.is_empty() {
-                    first = name.to_vec();
+                if first.len() < NAMED {
+                    first.push(name.to_vec());
                 }
             }
             Ok(())
@@ -82,6 +97,13 @@ pub(super) fn look(target: &Path) -> Result<Found, PlanError> {
         first,
         marker,
     })
+}
+
+/// Whether a folder is the root of the system this program runs in.
+fn is_running_root(folder: &OwnedFd) -> bool {
+    let number = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
+    let root = rustix::fs::stat(c"/").map(number);
+    root.is_ok() && root == rustix::fs::fstat(folder).map(number)
 }
 
 /// What happens to other things, or why nothing may happen.
@@ -111,7 +133,7 @@ pub(super) fn others(
         None if found.names > 0 && wishes.others == Others::Refuse => Err(PlanError::Occupied {
             target: target.to_owned(),
             names: found.names,
-            first: found.first.escape_ascii().to_string(),
+            first: found.first_names().into_iter().next().unwrap_or_default(),
         }),
         None => Ok(wishes.others),
     }

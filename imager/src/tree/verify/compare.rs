@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
 
-use image_format::entry::{Content, Entry, Kind, Timestamp, Xattr};
+use image_format::entry::{Content, Entry, Kind, Timestamp, Xattr, printable};
 use image_format::proof::grouped_digest;
 use rustix::fs::{Advice, FileType, Mode, OFlags};
 use rustix::io::{Errno, Result};
@@ -283,7 +283,7 @@ fn open(folder: &OwnedFd, name: &[u8], stat: &Stat) -> Result<OwnedFd> {
 }
 
 fn moment(time: Timestamp) -> String {
-    format!("{}.{:09}", time.seconds, time.nanoseconds)
+    time.to_string()
 }
 
 /// The beginning of an attribute's value is enough to tell it from another.
@@ -301,14 +301,14 @@ fn attribute(xattr: Option<&Xattr>) -> String {
         ),
         false => String::new(),
     };
-    format!("{}={}{hash}", name.escape_ascii(), shown.escape_ascii())
+    format!("{}={}{hash}", printable(name), shown.escape_ascii())
 }
 
 fn words(kind: &Kind) -> String {
     match kind {
         Kind::Directory => "a folder".to_owned(),
         Kind::File => "a file".to_owned(),
-        Kind::Symlink(target) => format!("a link to {}", target.escape_ascii()),
+        Kind::Symlink(target) => format!("a link to {}", printable(target)),
         Kind::CharDevice { major, minor } => format!("character device {major}:{minor}"),
         Kind::BlockDevice { major, minor } => format!("block device {major}:{minor}"),
         Kind::Fifo => "a named pipe".to_owned(),
