@@ -22,7 +22,9 @@ pub(crate) use capture::{CaptureArgs, TreeArgs};
 pub(crate) use image::*;
 pub(crate) use image_names::{DeleteArgs, TagArgs};
 pub(crate) use machine::{AddArgs, CaptureMachineArgs, MachineCommand, WishArgs};
-pub(crate) use share::{CheckArgs, GcArgs, LoginArgs, OptimizeArgs, ShareCommand, TokenCommand};
+pub(crate) use share::{
+    CheckArgs, GcArgs, LoginArgs, OptimizeArgs, RepairArgs, ShareCommand, TokenCommand,
+};
 
 /// Disk imaging and lite-touch deployment
 ///
@@ -141,6 +143,9 @@ pub(crate) enum RunCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReceiptCommand {
     /// Check a receipt's two signatures; needs no server
+    ///
+    /// The receipt of a local `apply --receipt` has none: it is shown, with the
+    /// words NOT SIGNED (exit code 0), and refused (3) when a key was asked for.
     Verify {
         /// The receipt
         file: PathBuf,

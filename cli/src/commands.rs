@@ -14,6 +14,7 @@ mod serve;
 mod share;
 mod share_access;
 mod share_optimize;
+mod share_repair;
 mod transfer;
 mod verify;
 

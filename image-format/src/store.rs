@@ -12,6 +12,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{BlockId, ChunkId, ImageId, PackId, SegmentId};
@@ -299,6 +300,31 @@ pub trait Store: Source {
     fn now(&self) -> u64;
     /// Host and process, for people who look at leases.
     fn owner(&self) -> String;
+    /// This process as others on this machine find it, where they can.
+    fn holder(&self) -> Option<Holder> {
+        None
+    }
+    /// Whether a lease's process has certainly ended; `false` where nobody can tell.
+    fn is_gone(&self, _: &Holder) -> bool {
+        false
+    }
+}
+
+/// The process that holds a lease, named so that another of the same kernel can
+/// tell whether it lives. Numbers of processes come again, so when it began is
+/// part of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The machine's id; empty where it has none.
+    pub machine: String,
+    /// The id of the kernel's boot.
+    pub boot: String,
+    /// The space that numbers its processes.
+    pub processes: String,
+    /// The process number.
+    pub pid: u32,
+    /// When it began, in ticks since the boot.
+    pub started: u64,
 }
 
 /// What went wrong at a store.

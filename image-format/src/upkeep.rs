@@ -6,6 +6,7 @@
 //! * [`names`]: an image gets another name, a name is given up
 //! * [`optimize`]: the same images in fewer bytes
 //! * [`reindex`]: the index is made again from the packs
+//! * [`repair`]: what is damaged is taken out of use, so that a capture stores it again
 //! * [`stats`]: what takes room, and what shares it
 
 pub mod check;
@@ -15,5 +16,6 @@ mod mark;
 pub mod names;
 pub mod optimize;
 pub mod reindex;
+pub mod repair;
 pub mod stats;
 mod tables;

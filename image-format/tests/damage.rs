@@ -262,3 +262,60 @@ fn pack_with_lost_tables_keeps_the_rows_an_old_index_has() {
         share.chunk(&chunk).unwrap();
     }
 }
+
+#[test]
+fn anything_behind_a_manifest_s_root_is_named() {
+    let mut harmed_file = String::new();
+    let findings = harmed(|dir| {
+        let file = below(&dir.join("manifests")).remove(0);
+        let mut bytes = fs::read(&file).unwrap();
+        bytes.extend(b"junk");
+        fs::write(&file, &bytes).unwrap();
+        harmed_file = name(&file);
+    });
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].contains(&harmed_file), "{findings:?}");
+}
+
+#[test]
+fn image_whose_ref_was_lost_is_named_and_can_be_named_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirStore::init(dir.path()).unwrap();
+    kit::ingest(&store, "pc", &kit::files(1)).unwrap();
+    let lost = kit::ingest(&store, "pc", &kit::files(2)).unwrap();
+    let newest = below(&dir.path().join("refs/pc")).pop().unwrap();
+    fs::remove_file(newest).unwrap();
+    let text: Vec<String> = without_data(&store)
+        .findings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(text.len(), 1, "{text:?}");
+    assert!(text[0].contains(&lost.image.to_string()) && text[0].contains("image tag"));
+    let options = GcOptions {
+        dry_run: true,
+        ..GcOptions::default()
+    };
+    assert_eq!(gc(&store, &options).unwrap().nameless, [lost.image]);
+    let named = names::tag(&store, &lost.image.short(), "again", None).unwrap();
+    assert_eq!((named.image, named.sequence), (lost.image, 1));
+    assert_eq!(
+        (named.entries, named.logical_size),
+        (lost.entries, lost.logical_size)
+    );
+    assert_eq!(check(&store).unwrap().findings, []);
+}
+
+#[test]
+fn deleted_image_without_a_name_is_told_but_is_no_finding() {
+    let store = MemoryStore::new();
+    kit::ingest(&store, "pc", &kit::files(1)).unwrap();
+    let gone = kit::ingest(&store, "gone", &kit::files(2)).unwrap();
+    let share = Share::open(&store).unwrap();
+    names::delete(&store, &names::chosen(&share, "gone", true).unwrap()).unwrap();
+    let report = without_data(&store);
+    assert_eq!(
+        (report.findings, report.nameless),
+        (Vec::new(), vec![gone.image])
+    );
+}

@@ -28,6 +28,7 @@ pub use event::{ApplyEvent, Phase};
 use crate::disk::Disk;
 use crate::disk::withheld::Withheld;
 use crate::plan::Plan;
+use crate::readers;
 use crate::scratch::{self, Marker};
 use crate::verify::{self, Expected, ReadBack};
 use event::{Note, Progress, Teller};
@@ -122,6 +123,14 @@ fn interrupted(plan: &Plan, disk: &dyn Disk) -> Option<Marker> {
         .scratch_free
         .then(|| scratch::read(disk).ok().flatten());
     marker.flatten()
+}
+
+/// Whether an apply of this very plan was interrupted on the disk, and nothing
+/// was put there since: its marker stands, both tables are as destroyed as that
+/// apply left them, and no file system takes the whole disk.
+pub fn was_interrupted(plan: &Plan, disk: &dyn Disk) -> bool {
+    let is_ours = interrupted(plan, disk).is_some_and(|marker| marker.plan == plan.id);
+    is_ours && destroy::is_destroyed(plan, disk) && !readers::is_foreign(disk)
 }
 
 /// What is to be done, whatever the disk holds.

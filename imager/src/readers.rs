@@ -23,6 +23,8 @@ struct Stranger {
     allocation: Option<AskAllocation>,
 }
 
+/// Of a volume without any name we know.
+pub(crate) const NOT_UNDERSTOOD: &str = "is not understood";
 const AS_SECTORS: &str =
     "it is captured sector by sector and can only be applied to a partition at least as large";
 const LOCKED: &str = "it is captured as it lies, encrypted: nothing in it dedups or compresses; unlock it first if that matters";
@@ -160,13 +162,20 @@ pub fn recognise<'disk>(volume: &'disk dyn Disk) -> Result<Recognised<'disk>, Vo
         return quiet(Box::new(EmptyReader));
     }
     let warnings = vec![format!(
-        "{} is not understood: {AS_SECTORS}",
+        "{} {NOT_UNDERSTOOD}: {AS_SECTORS}",
         volume.describe()
     )];
     Ok(Recognised {
         reader: Box::new(raw),
         warnings,
     })
+}
+
+/// Whether a file system or manager that we only know by name lies here. What
+/// cannot be read may be one.
+pub(crate) fn is_foreign(volume: &dyn Disk) -> bool {
+    let mut strangers = STRANGERS.iter();
+    strangers.any(|stranger| has(volume, stranger.offset, stranger.magic).unwrap_or(true))
 }
 
 /// A volume of a known kind that is taken as it lies, without its free room

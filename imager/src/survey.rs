@@ -91,6 +91,20 @@ pub fn survey(disk: &dyn Disk) -> Result<Survey, SurveyError> {
     Ok(survey)
 }
 
+/// Types of partitions that hold no file system: BIOS boot, Microsoft reserved,
+/// PowerPC PReP boot; as stored. That they are kept as they lie is no news.
+const RAW_BY_NATURE: [[u8; 16]; 3] = [
+    *b"Hah!IdontNeedEFI",
+    [
+        0x16, 0xe3, 0xc9, 0xe3, 0x5c, 0x0b, 0xb8, 0x4d, 0x81, 0x7d, 0xf9, 0x2d, 0xf0, 0x02, 0x15,
+        0xae,
+    ],
+    [
+        0x38, 0x2d, 0x1a, 0x9e, 0x12, 0xc6, 0x16, 0x43, 0xaa, 0x26, 0x8b, 0x49, 0x52, 0x1e, 0x5a,
+        0x8b,
+    ],
+];
+
 /// As [`survey`] without looking into the volumes' files: fast, no systems.
 ///
 /// # Errors
@@ -112,10 +126,14 @@ pub fn outline(disk: &dyn Disk) -> Result<Survey, SurveyError> {
         };
         partition.volume = match readers::recognise(&window) {
             Ok(found) => {
+                let is_raw = RAW_BY_NATURE.contains(&partition.type_guid);
+                let is_news =
+                    |warning: &&String| !is_raw || !warning.contains(readers::NOT_UNDERSTOOD);
                 warnings.extend(
                     found
                         .warnings
                         .iter()
+                        .filter(is_news)
                         .map(|warning| format!("partition {}: {warning}", partition.number)),
                 );
                 found.reader.volume()

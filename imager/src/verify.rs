@@ -5,6 +5,7 @@ mod compare;
 mod content;
 mod difference;
 mod image;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -90,7 +91,7 @@ pub struct ReadBack {
 /// were compared, from several threads.
 ///
 /// # Errors
-/// Each difference by name, up to a thousand.
+/// Each difference by name, up to a thousand a volume, and how many more.
 pub fn verify(
     disk: &dyn Disk,
     expected: &[Expected<'_>],
@@ -104,7 +105,7 @@ pub fn verify(
         let read = read.unwrap_or_default();
         all.volumes.extend(prove(volume, &read, &mut report));
         all.overlay.extend(overlay(volume, &read));
-        differences.append(&mut report.differences);
+        differences.append(&mut report.told());
     }
     if differences.is_empty() {
         Ok(all)

@@ -17,6 +17,13 @@ pub(crate) enum ShareCommand {
     },
     /// Check that every image is whole
     Check(CheckArgs),
+    /// Take damaged data out of use, so that the next capture stores it again
+    ///
+    /// Reads every pack. What is whole of a damaged one moves to a new pack, the
+    /// damaged one to the trash, where it stays for as long as an image needs
+    /// it. Capture the same machine again: images that lacked something are
+    /// whole then. Exit code 3 while something is amiss.
+    Repair(RepairArgs),
     /// Remove what no image needs
     ///
     /// Captures and deployments may go on meanwhile. What is removed can still
@@ -114,6 +121,16 @@ pub(crate) struct CheckArgs {
     /// Read every pack to its last byte as well, and open every block
     #[arg(long)]
     pub(crate) read_data: bool,
+}
+
+/// `mimeo share repair`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RepairArgs {
+    /// The share's folder
+    pub(crate) dir: PathBuf,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `mimeo share gc`.

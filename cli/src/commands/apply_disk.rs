@@ -13,11 +13,11 @@ use image_format::entry::Timestamp;
 use image_format::layout::Scheme;
 use image_format::proof::Proof;
 use image_format::{ImageRecord, Manifest, Share, Store, with_bases};
-use imager::apply::{ApplyOptions, apply_with};
+use imager::apply::{ApplyOptions, apply_with, was_interrupted};
 use imager::disk::{BlockDevice, Disk, FileDisk, MemoryDisk, TargetDisk, TargetKind};
 use imager::plan::{Plan, Target, Wishes, plan, single, tree_as_ext4};
 use imager::survey::{Survey, glance};
-use imager::verify::{bytes_to_verify, verify_image};
+use imager::verify::{Difference, bytes_to_verify, verify_image};
 
 use crate::args::{ApplyArgs, VerifyArgs};
 use crate::exit::DoesNotHold;
@@ -89,7 +89,18 @@ pub(crate) fn apply(args: &ApplyArgs, json: bool) -> Result<()> {
     let looked = look(args)?;
     check_kind(args, &image, &looked)?;
     let plan = planned(args, &image, &looked)?;
-    let lost = looked.lost(&plan);
+    let own = goes_on(args, &looked, &plan)?;
+    let lost = match own {
+        true => Vec::new(),
+        false => looked.lost(&plan),
+    };
+    if args.size.is_some() && looked.found.is_some() && !lost.is_empty() {
+        bail!(
+            "{} exists, and no interrupted apply of this image lies there; \
+             --size is for a new file",
+            args.target.display()
+        );
+    }
     let identity = identity(args, looked.found.as_ref());
     show_plan(args, &plan, &looked, &identity, json)?;
     if args.dry_run {
@@ -100,6 +111,12 @@ pub(crate) fn apply(args: &ApplyArgs, json: bool) -> Result<()> {
     }
     let disk = open(args, looked.found.as_ref())?;
     unchanged(args, &image, &looked, disk.as_ref(), &plan)?;
+    if own && !was_interrupted(&plan, disk.as_ref()) {
+        bail!(
+            "{} changed while the plan was shown; begin again",
+            args.target.display()
+        );
+    }
     let begun = Instant::now();
     let proof = carry_out(args, &image, &plan, disk.as_ref(), json)?;
     drop(disk);
@@ -118,6 +135,18 @@ pub(crate) fn apply(args: &ApplyArgs, json: bool) -> Result<()> {
             begun.elapsed().as_secs_f64()
         )
     })
+}
+
+/// Whether the target holds nothing but what this very plan wrote before it was
+/// interrupted: then there is nothing to agree to lose.
+fn goes_on(args: &ApplyArgs, looked: &Looked, plan: &Plan) -> Result<bool> {
+    let Some(found) = &looked.found else {
+        return Ok(false);
+    };
+    let disk = found
+        .open(args.sector_size.unwrap_or(SECTOR))
+        .with_context(|| format!("looking at {}", args.target.display()))?;
+    Ok(was_interrupted(plan, disk.as_ref()))
 }
 
 fn look(args: &ApplyArgs) -> Result<Looked> {
@@ -143,13 +172,14 @@ fn look(args: &ApplyArgs) -> Result<Looked> {
             facts,
         });
     };
-    if args.size.is_some() {
-        bail!("{} exists; --size is for a new file", args.target.display());
-    }
     if args.sector_size.is_some() && there.kind != TargetKind::File {
         bail!("--sector-size is for image files: a device has its own");
     }
     let disk = there.open(sector_size).with_context(looking)?;
+    let is_as_asked = there.kind == TargetKind::File && args.size == Some(disk.size());
+    if args.size.is_some() && !is_as_asked {
+        bail!("{} exists; --size is for a new file", args.target.display());
+    }
     let (survey, unreadable) = surveyed(disk.as_ref());
     let facts = facts(&there, disk.as_ref(), &survey);
     Ok(Looked {
@@ -330,7 +360,7 @@ fn carry_out(
     let options = ApplyOptions {
         look_everywhere: args.reuse,
     };
-    let shown = progress::Shown::new(json);
+    let shown = progress::Shown::new(json, args.reuse);
     let watch = &mut |event| shown.event(event);
     let proof = apply_with(plan, disk, &jobs, image.share.store(), RUN, options, watch);
     shown.finish();
@@ -371,6 +401,8 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
     let shown = progress::Counted::new(json, bytes_to_verify(&image.manifest));
     let result = verify_image(disk.as_ref(), &image.manifest, &|count| shown.add(count));
     shown.finish();
+    let all = result.as_ref().err().map_or(&[][..], Vec::as_slice);
+    let count: u64 = all.iter().map(Difference::count).sum();
     let named: Vec<String> = match &result {
         Ok(_) => Vec::new(),
         Err(differences) => differences.iter().map(ToString::to_string).collect(),
@@ -396,7 +428,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool) -> Result<()> {
         }
         _ => named.join("\n"),
     })?;
-    match named.len() {
+    match count {
         0 => Ok(()),
         count => Err(DoesNotHold(format!(
             "{} differs from image {}: {count} {}",

@@ -11,7 +11,7 @@ use image_format::upkeep::reindex::reindex;
 use image_format::upkeep::stats::{ImageStats, stats};
 use image_format::{DirStore, Share};
 
-use super::{share_access, share_optimize};
+use super::{share_access, share_optimize, share_repair};
 use crate::args::{CheckArgs, GcArgs, ShareCommand};
 use crate::exit::DoesNotHold;
 use crate::output::{self, bytes};
@@ -26,6 +26,7 @@ pub(crate) fn run(command: ShareCommand, json: bool) -> Result<()> {
             })
         }
         ShareCommand::Check(args) => check_share(&args, json),
+        ShareCommand::Repair(args) => share_repair::run(&args, json),
         ShareCommand::Gc(args) => collect(&args, json),
         ShareCommand::Optimize(args) => share_optimize::run(&args, json),
         ShareCommand::Login(args) => share_access::login(&args, json),
@@ -58,6 +59,7 @@ fn check_share(args: &CheckArgs, json: bool) -> Result<()> {
         "read": report.read,
         "unreached_packs": report.unreached_packs,
         "findings": report.findings,
+        "nameless": report.nameless,
     });
     output::show(json, &value, || {
         let mut text = format!(
@@ -73,6 +75,13 @@ fn check_share(args: &CheckArgs, json: bool) -> Result<()> {
         );
         for finding in &report.findings {
             text += &format!("{finding}\n");
+        }
+        for image in &report.nameless {
+            text += &format!(
+                "note: no name leads to image {image}; it was deleted, or its ref was lost: \
+                 `mimeo image tag {} NAME` names it again\n",
+                image.short()
+            );
         }
         text
     })?;
@@ -128,6 +137,17 @@ fn gc_words(report: &GcReport, args: &GcArgs) -> String {
         &report.manifests,
         &format!("manifests without a name {would}removed"),
     );
+    for image in &report.nameless {
+        text += &format!(
+            "  image {image}: `mimeo image tag {} NAME` keeps it\n",
+            image.short()
+        );
+    }
+    let mut line = |found: &Amount, what: &str| {
+        if found.count > 0 {
+            text += &format!("{}\n", amount(found, what));
+        }
+    };
     line(
         &report.spared,
         "packs left alone: a capture may be writing them",

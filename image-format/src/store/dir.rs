@@ -12,6 +12,7 @@
 
 mod files;
 mod format;
+mod holder;
 mod map;
 mod refs;
 mod trash;
@@ -26,7 +27,8 @@ use self::refs::Refs;
 use self::trash::TrashCan;
 use super::memory::{check_manifest, check_name};
 use super::{
-    BlockPlace, LeaseId, Object, PackFacts, RefName, Run, Source, Store, StoreError, Trashed,
+    BlockPlace, Holder, LeaseId, Object, PackFacts, RefName, Run, Source, Store, StoreError,
+    Trashed,
 };
 use crate::block::MAX_STORED;
 use crate::ids::{ImageId, PackId, SegmentId};
@@ -365,5 +367,13 @@ impl Store for DirStore {
 
     fn owner(&self) -> String {
         files::owner()
+    }
+
+    fn holder(&self) -> Option<Holder> {
+        holder::own(&self.root)
+    }
+
+    fn is_gone(&self, other: &Holder) -> bool {
+        holder::is_gone(&self.root, other)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{BlockPlace, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed};
+use super::{
+    BlockPlace, Holder, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed,
+};
 use crate::ids::{ChunkId, ImageId, PackId, SegmentId};
 use crate::index::{Segment, SegmentBytes};
 
@@ -128,6 +130,12 @@ macro_rules! delegate {
             }
             fn owner(&self) -> String {
                 (**self).owner()
+            }
+            fn holder(&self) -> Option<Holder> {
+                (**self).holder()
+            }
+            fn is_gone(&self, holder: &Holder) -> bool {
+                (**self).is_gone(holder)
             }
         }
     )*};

@@ -6,6 +6,7 @@
 //! Memory grows with the rows of the index by bits, and with what is wrong.
 
 mod finding;
+mod manifests;
 mod packs;
 mod touched;
 
@@ -22,6 +23,7 @@ use crate::upkeep::mark::Marks;
 use touched::Touched;
 
 pub use finding::Finding;
+pub(crate) use packs::Harm;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +51,9 @@ pub struct CheckReport {
     pub unreached_packs: Vec<PackId>,
     /// What is wrong; empty for a healthy share.
     pub findings: Vec<Finding>,
+    /// Images that no name leads to, though deletions may explain it. The next
+    /// collection takes them away.
+    pub nameless: Vec<ImageId>,
 }
 
 /// Looks at everything and reads all of it.
@@ -65,21 +70,51 @@ pub fn check(store: &dyn Store) -> Result<CheckReport, StoreError> {
 /// # Errors
 /// The store cannot be listed.
 pub fn check_with(store: &dyn Store, options: &CheckOptions) -> Result<CheckReport, StoreError> {
+    Ok(look(store, options)?.report)
+}
+
+/// A report, and what somebody who mends the share needs beside it.
+pub(crate) struct Looked<'s> {
+    pub(crate) report: CheckReport,
+    pub(crate) share: Share<&'s dyn Store>,
+    /// What images need, as far as they can be read.
+    pub(crate) marks: Marks,
+    /// Each damage: the pack, where in it, and of what kind.
+    pub(crate) harms: Vec<(PackId, Option<u64>, Harm)>,
+    /// Segments that cannot be read.
+    pub(crate) damaged_segments: u64,
+}
+
+/// Looks at everything and keeps what was learned.
+pub(crate) fn look<'s>(
+    store: &'s dyn Store,
+    options: &CheckOptions,
+) -> Result<Looked<'s>, StoreError> {
     let mut check = Check {
         store,
         report: CheckReport::default(),
         touched: Touched::default(),
         broken: BTreeMap::new(),
+        harms: Vec::new(),
     };
     let records = check.refs()?;
+    let before = check.report.findings.len();
     let segments = check.segments()?;
+    let damaged_segments = (check.report.findings.len() - before) as u64;
     let index = Index::beside(store, segments)?;
     let share = Share::of_parts(store, index, records);
     let marks = check.images(&share)?;
+    check.manifests(&share)?;
     check.packs(&share, &marks, options)?;
     check.name_images(&share);
     check.report.findings.sort();
-    Ok(check.report)
+    Ok(Looked {
+        report: check.report,
+        share,
+        marks,
+        harms: check.harms,
+        damaged_segments,
+    })
 }
 
 struct Check<'s> {
@@ -89,6 +124,7 @@ struct Check<'s> {
     touched: Touched,
     /// Images whose manifest cannot be read, and so not whom they touch either.
     broken: BTreeMap<ImageId, String>,
+    harms: Vec<(PackId, Option<u64>, Harm)>,
 }
 
 impl Check<'_> {
@@ -240,6 +276,7 @@ impl Check<'_> {
         self.report.read = outcome.read;
         for wrong in outcome.wrong {
             self.touched.note(&wrong);
+            self.harms.push((wrong.pack, wrong.block, wrong.harm));
             self.report.findings.push(wrong.finding);
         }
         for pack in self.touched.packs.clone() {

@@ -21,6 +21,7 @@ use thiserror::Error;
 use super::leases::Lease;
 use crate::block::SealError;
 use crate::fetch::MissingChunk;
+use crate::ids::ImageId;
 use crate::index::{IndexError, SegmentError};
 use crate::pack::PackError;
 use crate::profile::Profile;
@@ -75,6 +76,8 @@ pub struct GcReport {
     pub written: Amount,
     /// Manifests of images that have no ref, thrown away.
     pub manifests: Amount,
+    /// Which images these are: until they are destroyed they can be named again.
+    pub nameless: Vec<ImageId>,
     /// Destroyed: thrown away by this run or an earlier one, and the grace is over.
     pub destroyed: Amount,
     /// Moved back from the trash: an image needs it.

@@ -3,14 +3,15 @@
 //! A lease is a small file that is written anew now and then. Nobody waits for
 //! it except garbage collection, which destroys nothing that a live lease's
 //! holder may count on. A holder that died is known by its lease: it has the
-//! same bytes as long ago. No two clocks are compared.
+//! same bytes as long ago, or by its process, where that ran on this machine and
+//! is gone. No two clocks are compared.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{LeaseId, Store, StoreError};
+use crate::store::{Holder, LeaseId, Store, StoreError};
 
 /// A lease is written anew so often, in seconds.
 const BEAT: u64 = 60;
@@ -26,6 +27,9 @@ struct Body {
     began: u64,
     /// Counts up; with leading zeros, so that the length stays.
     beat: String,
+    /// Whom to look for on the same machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<Holder>,
 }
 
 /// A lease, held until it is dropped.
@@ -52,6 +56,7 @@ impl<S: Store> Lease<S> {
             owner: store.owner(),
             began: store.now(),
             beat: String::new(),
+            holder: store.holder(),
         };
         let mut lease = Self {
             store,
@@ -121,13 +126,15 @@ pub(crate) struct Seen {
     pub(crate) words: String,
     /// Whether its holder may have written packs that no ref needs yet.
     pub(crate) writes: bool,
+    /// Whether its process has certainly ended: nobody needs to wait for it.
+    pub(crate) gone: bool,
 }
 
 /// Who stores packs before the ref that needs them.
-const WRITERS: [&str; 2] = ["capture", "optimize"];
+const WRITERS: [&str; 3] = ["capture", "optimize", "repair"];
 
 impl Seen {
-    fn of(bytes: &[u8]) -> Self {
+    fn of<S: Store + ?Sized>(store: &S, bytes: &[u8]) -> Self {
         let body: Option<Body> = serde_json::from_slice(bytes).ok();
         let words = |body: &Body| format!("{} by {}", body.what, body.owner);
         Self {
@@ -136,6 +143,10 @@ impl Seen {
             writes: body
                 .as_ref()
                 .is_none_or(|body| WRITERS.contains(&body.what.as_str())),
+            gone: body
+                .as_ref()
+                .and_then(|body| body.holder.as_ref())
+                .is_some_and(|holder| store.is_gone(holder)),
             words: body.as_ref().map_or("somebody".to_owned(), words),
         }
     }
@@ -150,7 +161,7 @@ pub(crate) fn look<S: Store + ?Sized>(store: &S) -> Result<BTreeMap<LeaseId, See
     for id in store.list_leases()? {
         match store.read_lease(&id) {
             Ok(bytes) => {
-                leases.insert(id, Seen::of(&bytes));
+                leases.insert(id, Seen::of(store, &bytes));
             }
             // Ended since the list was read.
             Err(StoreError::Missing { .. }) => {}

@@ -6,11 +6,13 @@
 use thiserror::Error;
 
 use super::leases::Lease;
+use crate::fetch::MissingChunk;
+use crate::ids::ImageId;
 use crate::image::ImageRecord;
 use crate::refs::signature::Signer;
 use crate::refs::{self, CommitError};
 use crate::share::{Share, ShareError};
-use crate::store::{RefName, Store, StoreError};
+use crate::store::{Object, RefName, Store, StoreError};
 
 /// A name could not be given or taken.
 #[derive(Debug, Error)]
@@ -65,9 +67,76 @@ pub fn tag<S: Store>(
     refs::check_name(name).map_err(CommitError::from)?;
     // The lease first: the image found is then still there when it has the name.
     let _lease = Lease::take(store, "tag")?;
-    let mut record = find(&Share::open(store)?, image)?;
+    let share = Share::open(store)?;
+    let mut record = match find(&share, image) {
+        Err(error @ ShareError::Unknown { .. }) => nameless(&share, image)?.ok_or(error)?,
+        found => found?,
+    };
     record.name = name.to_owned();
     Ok(refs::commit(store, record, signer)?)
+}
+
+/// A whole image that lost its last name and is not collected yet, by its id or
+/// at least eight first digits of it.
+fn nameless<S: Store>(share: &Share<S>, asked: &str) -> Result<Option<ImageRecord>, ShareError> {
+    let asked = asked.to_ascii_lowercase();
+    if asked.len() < 8 || !asked.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    let mut ids = share.store().list_manifests()?;
+    ids.extend(
+        share
+            .store()
+            .list_trash()?
+            .iter()
+            .filter_map(|what| match what.object {
+                Object::Manifest(id) => Some(id),
+                Object::Pack(_) => None,
+            }),
+    );
+    ids.retain(|id| id.to_string().starts_with(&asked));
+    ids.sort();
+    ids.dedup();
+    let id = match ids.as_slice() {
+        [] => return Ok(None),
+        [id] => id,
+        _ => {
+            let found = ids.len();
+            return Err(ShareError::Ambiguous { asked, found });
+        }
+    };
+    let record = ImageRecord::without_name(share, id)?;
+    for chunk in share.image_chunks(&record)? {
+        if share.index().locate(&chunk.id).is_none() {
+            return Err(MissingChunk { id: chunk.id }.into());
+        }
+    }
+    Ok(Some(record))
+}
+
+impl ImageRecord {
+    /// What a manifest alone tells of an image: no ref says when it was captured,
+    /// so that is now, and the name is empty.
+    pub(crate) fn without_name<S: Store>(
+        share: &Share<S>,
+        id: &ImageId,
+    ) -> Result<Self, ShareError> {
+        let root = share.root(id)?;
+        let contents = root.volumes.iter().map(|volume| volume.contents);
+        Ok(Self {
+            image: *id,
+            name: String::new(),
+            sequence: 0,
+            captured: share.store().now(),
+            parent: None,
+            system: None,
+            logical_size: contents.fold(0, u64::saturating_add),
+            entries: root.entry_count(),
+            profile: None,
+            source: None,
+            witnesses: None,
+        })
+    }
 }
 
 /// An image by `NAME`, `NAME@SEQUENCE`, or the first digits of its id.

@@ -82,7 +82,7 @@ pub fn reindex(store: &dyn Store) -> Result<ReindexReport, ReindexError> {
             Err(TableError::Store(error @ StoreError::Stopped { .. })) => return Err(error.into()),
             Err(error) => {
                 report.damaged.push((id, chain(&error)));
-                known.jobs_of(&id)
+                tables::of_index(&known.segments, &id)
             }
         };
         report.chunks += jobs.iter().map(|job| job.chunks.len() as u64).sum::<u64>();
@@ -100,16 +100,6 @@ pub fn reindex(store: &dyn Store) -> Result<ReindexReport, ReindexError> {
 struct Old {
     segments: Vec<Segment>,
     generation: BTreeMap<PackId, u64>,
-}
-
-impl Old {
-    fn jobs_of(&self, id: &PackId) -> Vec<BlockJob> {
-        let jobs = self.segments.iter().flat_map(Segment::jobs);
-        let mut found: Vec<BlockJob> = jobs.filter(|job| job.place.pack == *id).collect();
-        found.sort_by_key(|job| (job.place.offset, std::cmp::Reverse(job.chunks.len())));
-        found.dedup_by_key(|job| job.place.offset);
-        found
-    }
 }
 
 fn read_old(store: &dyn Store, ids: &[SegmentId]) -> Result<Old, StoreError> {

@@ -1,8 +1,11 @@
 //! What a pack says of itself, read from its end.
 
+use std::cmp::Reverse;
+
 use thiserror::Error;
 
 use crate::ids::PackId;
+use crate::index::Segment;
 use crate::job::BlockJob;
 use crate::pack::{self, PackError, TRAILER_LENGTH};
 use crate::store::{Store, StoreError};
@@ -39,6 +42,16 @@ pub(crate) fn read<S: Store + ?Sized>(store: &S, id: &PackId) -> Result<Tables, 
     let tail = part(store, id, length, wanted.min(length))?;
     let jobs = pack::reindex(id, length, &tail)?;
     Ok(Tables { length, tail, jobs })
+}
+
+/// What the index tells of a pack whose own tables are lost. Of several rows for
+/// one place the one with the most chunks counts.
+pub(crate) fn of_index(segments: &[Segment], id: &PackId) -> Vec<BlockJob> {
+    let jobs = segments.iter().flat_map(Segment::jobs);
+    let mut found: Vec<BlockJob> = jobs.filter(|job| job.place.pack == *id).collect();
+    found.sort_by_key(|job| (job.place.offset, Reverse(job.chunks.len())));
+    found.dedup_by_key(|job| job.place.offset);
+    found
 }
 
 /// The last bytes of a pack.

@@ -5,6 +5,7 @@ use image_format::layout::DiskLayout;
 
 use super::ApplyError;
 use super::pen::Pen;
+use crate::disk::Disk;
 use crate::plan::Plan;
 use crate::table;
 
@@ -50,6 +51,19 @@ pub(super) fn destroy(pen: &Pen<'_>, plan: &Plan, resumed: bool) -> Result<(), A
         }
     }
     pen.sync()
+}
+
+/// Whether both ends of the disk are as [`destroy`] leaves them. What cannot be
+/// read is not.
+pub(super) fn is_destroyed(plan: &Plan, disk: &dyn Disk) -> bool {
+    let size = disk.size();
+    let head = TABLE.min(size).min(first_volume(plan));
+    let tail = size.saturating_sub(TABLE).max(last_volume_end(plan));
+    let zeros = |from: u64, to: u64| {
+        let mut bytes = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
+        disk.read_at(from, &mut bytes).is_ok() && bytes.iter().all(|&byte| byte == 0)
+    };
+    head > 0 && zeros(0, head) && zeros(tail, size)
 }
 
 /// Where the first planned volume begins: what is before it is ours.

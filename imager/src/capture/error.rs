@@ -35,7 +35,7 @@ pub enum CaptureError {
         size: u64,
     },
     /// A volume cannot be read as what it is.
-    #[error("partition {partition}: {source}")]
+    #[error("partition {partition} cannot be captured")]
     Volume {
         /// Its number.
         partition: u32,

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use image_format::entry::{Entry, Kind, Timestamp, Xattr};
-use image_format::layout::Volume;
+use image_format::layout::{Ext4Facts, FatFacts, Volume};
 
 use super::difference::{Report, What};
+use super::words;
 use crate::volume::Found;
 
 /// The same path on both sides, as indexes.
@@ -15,29 +16,73 @@ pub(super) struct Pair {
     pub(super) found: usize,
 }
 
-/// Compares what names a volume; its size may be another on another disk.
+/// Compares what the image keeps of a volume and an apply restores; its size,
+/// and with it its features, may be others on another disk.
 pub(super) fn volumes(expected: &Volume, found: &Volume, report: &mut Report) {
-    let differs = match (expected, found) {
-        (Volume::Ext4(e), Volume::Ext4(f)) => {
-            let words = |facts: &image_format::layout::Ext4Facts| {
-                (
-                    facts.uuid,
-                    facts.label,
-                    facts.hash_seed,
-                    facts.block_size,
-                    facts.inode_size,
-                )
-            };
-            words(e) != words(f)
+    match (expected, found) {
+        (Volume::Ext4(e), Volume::Ext4(f)) => ext4(e, f, report),
+        (Volume::Fat(e), Volume::Fat(f)) => fat(e, f, report),
+        (
+            Volume::Swap {
+                uuid,
+                label,
+                page_size,
+            },
+            Volume::Swap {
+                uuid: f_uuid,
+                label: f_label,
+                page_size: f_page,
+            },
+        ) => {
+            report.property(&[], "UUID", (uuid, f_uuid), words::uuid);
+            report.property(&[], "label", (label, f_label), |label| words::label(label));
+            report.property(&[], "page size", (page_size, f_page), u32::to_string);
         }
-        (Volume::Fat(e), Volume::Fat(f)) => (e.serial, e.label) != (f.serial, f.label),
-        (expected, found) => expected != found,
-    };
-    if differs {
-        report.tell(
-            &[],
-            What::Volume(format!("expected {expected:?}, found {found:?}")),
-        );
+        (expected, found) if expected == found => {}
+        (expected, found) => {
+            let (expected, found) = (words::volume(expected), words::volume(found));
+            report.tell(
+                &[],
+                What::Volume(format!("expected {expected}, found {found}")),
+            );
+        }
+    }
+}
+
+fn ext4(expected: &Ext4Facts, found: &Ext4Facts, report: &mut Report) {
+    let (e, f) = (expected, found);
+    report.property(&[], "UUID", (&e.uuid, &f.uuid), words::uuid);
+    report.property(&[], "label", (&e.label, &f.label), |label| {
+        words::label(label)
+    });
+    let seeds = (&e.hash_seed, &f.hash_seed);
+    report.property(&[], "seed of directory hashes", seeds, words::uuid);
+    let sizes = (&e.block_size, &f.block_size);
+    report.property(&[], "block size", sizes, u32::to_string);
+    let sizes = (&e.inode_size, &f.inode_size);
+    report.property(&[], "inode size", sizes, u32::to_string);
+    let ([e_options, _, e_errors], [f_options, _, f_errors]) = (&e.defaults, &f.defaults);
+    report.property(
+        &[],
+        "default mount options",
+        (e_options, f_options),
+        words::mount_options,
+    );
+    let behaviours = (e_errors, f_errors);
+    report.property(&[], "behaviour on errors", behaviours, words::on_errors);
+}
+
+fn fat(expected: &FatFacts, found: &FatFacts, report: &mut Report) {
+    let (e, f) = (expected, found);
+    report.property(&[], "serial number", (&e.serial, &f.serial), |serial| {
+        format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)
+    });
+    report.property(&[], "label", (&e.label, &f.label), |label| {
+        words::label(label)
+    });
+    // One made for another width has another boot sector.
+    if e.bits == f.bits && e.boot_code != f.boot_code {
+        report.tell(&[], What::Volume("boot code differs".to_owned()));
     }
 }
 

@@ -51,12 +51,21 @@ pub enum What {
     },
     /// The volume itself is not what it must be.
     Volume(String),
+    /// So many more differences of this volume, without their names.
+    More {
+        /// How many.
+        count: u64,
+    },
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = Entry::new(self.path.clone(), Kind::File).display_path();
-        write!(f, "partition {} {path}: ", self.partition)?;
+        match (self.partition, &self.what) {
+            (0, _) => f.write_str("disk: ")?,
+            (number, What::Volume(_) | What::More { .. }) => write!(f, "partition {number}: ")?,
+            (number, _) => write!(f, "partition {number} {path}: ")?,
+        }
         match &self.what {
             What::Missing => f.write_str("missing"),
             What::Extra => f.write_str("must not be there"),
@@ -74,6 +83,17 @@ impl fmt::Display for Difference {
                 write!(f, "contents at {offset} cannot be read: {why}")
             }
             What::Volume(why) => f.write_str(why),
+            What::More { count } => write!(f, "{count} more differences, not named"),
+        }
+    }
+}
+
+impl Difference {
+    /// How many differences it stands for.
+    pub fn count(&self) -> u64 {
+        match self.what {
+            What::More { count } => count,
+            _ => 1,
         }
     }
 }
@@ -86,7 +106,10 @@ impl fmt::Display for Differences<'_> {
         match self.0 {
             [] => f.write_str("no difference named"),
             [only] => write!(f, "{only}"),
-            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+            [first, rest @ ..] => {
+                let more: u64 = rest.iter().map(Difference::count).sum();
+                write!(f, "{first} (and {more} more)")
+            }
         }
     }
 }
@@ -95,6 +118,8 @@ impl fmt::Display for Differences<'_> {
 pub(super) struct Report {
     partition: u32,
     pub(super) differences: Vec<Difference>,
+    /// Those that came after so many.
+    untold: u64,
 }
 
 impl Report {
@@ -102,7 +127,20 @@ impl Report {
         Self {
             partition,
             differences: Vec::new(),
+            untold: 0,
         }
+    }
+
+    /// All of them, the last of which says how many have no name here.
+    pub(super) fn told(mut self) -> Vec<Difference> {
+        if self.untold > 0 {
+            self.differences.push(Difference {
+                partition: self.partition,
+                path: Vec::new(),
+                what: What::More { count: self.untold },
+            });
+        }
+        self.differences
     }
 
     pub(super) fn tell(&mut self, path: &[u8], what: What) {
@@ -113,6 +151,8 @@ impl Report {
                 path,
                 what,
             });
+        } else {
+            self.untold += 1;
         }
     }
 

@@ -5,7 +5,7 @@ use image_format::image::Manifest;
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
 
 use super::difference::{Report, What};
-use super::{Difference, Expected, ReadBack, verify};
+use super::{Difference, Expected, ReadBack, verify, words};
 use crate::disk::Disk;
 use crate::table;
 
@@ -26,7 +26,7 @@ pub fn verify_image(
         Scheme::None | Scheme::Tree => whole(disk, manifest),
         Scheme::Gpt { .. } | Scheme::Mbr { .. } => by_table(disk, &manifest.disk, &mut report),
     };
-    let mut differences = report.differences;
+    let mut differences = report.told();
     // Volumes are told by their index in the image: all must have a place.
     if partitions.len() != manifest.disk.partitions.len() {
         return Err(differences);
@@ -68,7 +68,8 @@ fn resized(partition: &Partition, start: u64, size: u64) -> Partition {
 
 /// The image's partitions at the places the disk's own table gives them.
 fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Partition> {
-    let found = match table::read(disk) {
+    let mut notes = Vec::new();
+    let found = match table::read_noting(disk, &mut notes) {
         Ok(Some(found)) => found,
         Ok(None) => {
             report.tell(
@@ -82,28 +83,27 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
             return Vec::new();
         }
     };
-    let (schemes, code) = (
-        (&image.scheme, &found.scheme),
-        (&image.boot_code, &found.boot_code),
-    );
-    report.property(&[], "partition table", schemes, |scheme| {
-        format!("{scheme:?}")
-    });
-    report.property(&[], "boot code", code, |code| {
-        format!("{} bytes", code.len())
-    });
+    // What a reader works around is not what an apply wrote.
+    for note in notes {
+        report.tell(&[], What::Volume(note));
+    }
+    let schemes = (&image.scheme, &found.scheme);
+    report.property(&[], "partition table", schemes, words::scheme);
+    if image.boot_code != found.boot_code {
+        report.tell(&[], What::Volume("boot code differs".to_owned()));
+    }
     let mut partitions = Vec::new();
     for expected in &image.partitions {
         let same = |partition: &&Partition| partition.number == expected.number;
         let mut of_this = Report::new(expected.number);
         match found.partitions.iter().find(same) {
             Some(there) => {
-                same_words(expected, there, &mut of_this);
+                same_words(&image.scheme, expected, there, &mut of_this);
                 partitions.push(resized(expected, there.start, there.size));
             }
             None => of_this.tell(&[], What::Missing),
         }
-        report.differences.append(&mut of_this.differences);
+        report.differences.append(&mut of_this.told());
     }
     let numbers: Vec<u32> = image.partitions.iter().map(|p| p.number).collect();
     for extra in found
@@ -113,18 +113,17 @@ fn by_table(disk: &dyn Disk, image: &DiskLayout, report: &mut Report) -> Vec<Par
     {
         let mut of_this = Report::new(extra.number);
         of_this.tell(&[], What::Extra);
-        report.differences.append(&mut of_this.differences);
+        report.differences.append(&mut of_this.told());
     }
     partitions
 }
 
 /// Type, id, name and attributes of a partition.
-fn same_words(expected: &Partition, found: &Partition, report: &mut Report) {
-    let hex =
-        |bytes: &[u8; 16]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+fn same_words(scheme: &Scheme, expected: &Partition, found: &Partition, report: &mut Report) {
+    let id = |bytes: &[u8; 16]| words::partition_id(scheme, bytes);
     let types = (&expected.type_guid, &found.type_guid);
-    report.property(&[], "partition type", types, hex);
-    report.property(&[], "partition id", (&expected.guid, &found.guid), hex);
+    report.property(&[], "partition type", types, id);
+    report.property(&[], "partition id", (&expected.guid, &found.guid), id);
     let name = |name: &Vec<u16>| String::from_utf16_lossy(name);
     report.property(&[], "partition name", (&expected.name, &found.name), name);
     let attributes = (&expected.attributes, &found.attributes);

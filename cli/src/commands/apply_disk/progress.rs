@@ -1,6 +1,6 @@
 //! How far an apply or a comparison is, on a terminal.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -13,13 +13,17 @@ use crate::output::{ProgressLine, bytes};
 pub(super) struct Shown {
     line: RefCell<ProgressLine>,
     json: bool,
+    /// Whether something was there to be kept: what a new file holds at its
+    /// place is zeros.
+    reuse: Cell<bool>,
 }
 
 impl Shown {
-    pub(super) fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool, reuse: bool) -> Self {
         Self {
             line: RefCell::new(ProgressLine::new(json)),
             json,
+            reuse: Cell::new(reuse),
         }
     }
 
@@ -31,11 +35,15 @@ impl Shown {
                 _ => format!("{}: {} of {}", word(phase), bytes(done), bytes(total)),
             }),
             ApplyEvent::Started { phase, .. } => line.update(|| word(phase).to_owned()),
-            ApplyEvent::Resumed { .. } => self.say(
-                &mut line,
-                "an apply was interrupted here; what it wrote rightly is kept",
-            ),
+            ApplyEvent::Resumed { .. } => {
+                self.reuse.set(true);
+                self.say(
+                    &mut line,
+                    "an apply was interrupted here; what it wrote rightly is kept",
+                );
+            }
             ApplyEvent::Kept { bytes: 0 } => {}
+            ApplyEvent::Kept { .. } if !self.reuse.get() => {}
             ApplyEvent::Kept { bytes: kept } => {
                 let text = format!("{} lie at their place already", bytes(kept));
                 self.say(&mut line, &text);

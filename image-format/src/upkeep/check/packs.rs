@@ -24,7 +24,19 @@ const PACK_HEADER: u32 = 64;
 pub(super) struct Wrong {
     pub(super) pack: PackId,
     pub(super) block: Option<u64>,
+    pub(super) harm: Harm,
     pub(super) finding: Finding,
+}
+
+/// What kind of damage it is, for those who mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// Bytes of the pack are not what they were: of this block, or beside all blocks.
+    Bytes,
+    /// The block is as it was stored, but a base it leans on cannot be read.
+    Base,
+    /// The index tells of something else than the pack itself.
+    Row,
 }
 
 /// What was looked at.
@@ -93,19 +105,20 @@ impl Look<'_, '_> {
     fn wrong(
         &mut self,
         offset: Option<u64>,
-        block: Option<u64>,
+        harm: Harm,
         expected: impl Into<String>,
         found: impl Into<String>,
     ) {
         self.outcome.wrong.push(Wrong {
             pack: self.pack,
-            block,
+            block: offset,
+            harm,
             finding: Finding::of_pack(&self.pack, offset, expected, found),
         });
     }
 
     fn failed(&mut self, expected: &str, error: &dyn Error) {
-        self.wrong(None, None, expected, chain(error));
+        self.wrong(None, Harm::Bytes, expected, chain(error));
     }
 
     fn whole(&mut self, read_data: bool) {
@@ -169,7 +182,7 @@ impl Look<'_, '_> {
                         job.place.block.short()
                     );
                     let own = format!("it at {}+{}", chunk.offset, chunk.length);
-                    self.wrong(Some(job.place.offset), Some(job.place.offset), told, own);
+                    self.wrong(Some(job.place.offset), Harm::Row, told, own);
                 }
             }
         }
@@ -177,7 +190,7 @@ impl Look<'_, '_> {
 
     fn differs(&mut self, place: &BlockPlace, found: &str) {
         let expected = format!("{}, as the index tells", words(place));
-        self.wrong(Some(place.offset), Some(place.offset), expected, found);
+        self.wrong(Some(place.offset), Harm::Row, expected, found);
     }
 
     /// Reads it from its first byte to its last, once.
@@ -199,21 +212,13 @@ impl Look<'_, '_> {
         // Where a block was found damaged, the hash of the whole says no more.
         if found != self.pack && self.outcome.wrong.len() == before {
             let found = format!("bytes with the hash {}", found.short());
-            self.wrong(None, None, "bytes whose hash is its name", found);
+            self.wrong(None, Harm::Bytes, "bytes whose hash is its name", found);
         }
     }
 
     /// It has no tables, or they are lost: what the index tells of it is read.
     fn blocks_of_index(&mut self, read_data: bool) {
-        let mut jobs: Vec<BlockJob> = Vec::new();
-        let segments = self.share.index().segments().iter();
-        for job in segments.flat_map(Segment::jobs) {
-            if job.place.pack == self.pack {
-                jobs.push(job);
-            }
-        }
-        jobs.sort_by_key(|job| (job.place.offset, std::cmp::Reverse(job.chunks.len())));
-        jobs.dedup_by_key(|job| job.place.offset);
+        let jobs = tables::of_index(self.share.index().segments(), &self.pack);
         self.outcome.blocks += jobs.len() as u64;
         for job in &jobs {
             self.outcome.stored += u64::from(job.place.stored);
@@ -232,7 +237,7 @@ impl Look<'_, '_> {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 let expected = format!("{length} bytes");
-                self.wrong(Some(offset), Some(offset), expected, chain(&error));
+                self.wrong(Some(offset), Harm::Bytes, expected, chain(&error));
                 None
             }
         }
@@ -244,18 +249,22 @@ impl Look<'_, '_> {
         if found != job.place.block {
             let expected = words(&job.place);
             let found = format!("bytes with the hash {}", found.short());
-            return self.wrong(Some(offset), Some(offset), expected, found);
+            return self.wrong(Some(offset), Harm::Bytes, expected, found);
         }
         let open = match self.expander.open(&job.place, stored) {
             Ok(open) => open,
             Err(error) => {
-                return self.wrong(Some(offset), Some(offset), words(&job.place), chain(&error));
+                let harm = match job.bases.is_empty() {
+                    true => Harm::Bytes,
+                    false => Harm::Base,
+                };
+                return self.wrong(Some(offset), harm, words(&job.place), chain(&error));
             }
         };
         for chunk in &job.chunks {
             if let Err(error) = open.chunk(chunk) {
                 let expected = format!("chunk {}", chunk.id.short());
-                self.wrong(Some(offset), Some(offset), expected, chain(&error));
+                self.wrong(Some(offset), Harm::Bytes, expected, chain(&error));
             }
         }
     }

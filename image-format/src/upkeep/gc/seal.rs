@@ -27,7 +27,7 @@ impl Seal {
     /// A seal over the leases there are now, but for the collection's own.
     pub(super) fn make(store: &dyn Store, own: &LeaseId) -> Result<Self, StoreError> {
         let found = leases::look(store)?;
-        let others = found.iter().filter(|(id, _)| *id != own);
+        let others = found.iter().filter(|(id, lease)| *id != own && !lease.gone);
         Ok(Self {
             version: VERSION,
             sealed: store.now(),
@@ -110,11 +110,9 @@ pub(super) fn tidy(store: &dyn Store, own: &LeaseId) -> Result<(), StoreError> {
     let seals = read_all(store)?;
     let now = store.now();
     for (id, lease) in leases::look(store)? {
-        if id != *own
-            && seals
-                .values()
-                .any(|seal| seal.is_dead(&id, &lease.mark, now))
-        {
+        let mut seals = seals.values();
+        let is_dead = lease.gone || seals.any(|seal| seal.is_dead(&id, &lease.mark, now));
+        if id != *own && is_dead {
             store.remove_lease(&id)?;
         }
     }

@@ -130,6 +130,10 @@ impl<'s> Sweep<'s> {
     }
 
     fn move_one_back(&self, object: &Object, report: &mut GcReport) -> Result<(), GcError> {
+        if self.is_damaged(object)? {
+            // Among the packs, captures would count on it. It is read where it is.
+            return Ok(());
+        }
         let copies = self.store.list_trash()?;
         for copy in copies.iter().filter(|copy| copy.object == *object) {
             let length = amounts::there(self.store.trash_length(copy))?;
@@ -147,6 +151,15 @@ impl<'s> Sweep<'s> {
             true => Ok(()),
             false => Err(GcError::Changed),
         }
+    }
+
+    /// Whether it is a pack in the trash that rotted: a repair put it there.
+    fn is_damaged(&self, object: &Object) -> Result<bool, StoreError> {
+        let Object::Pack(id) = object else {
+            return Ok(false);
+        };
+        let bytes = amounts::there(self.store.read_pack(id))?;
+        Ok(bytes.is_some_and(|bytes| PackId::of(&bytes) != *id))
     }
 
     fn plan(&self, report: &mut GcReport) -> Result<Plan, StoreError> {
@@ -181,6 +194,7 @@ impl<'s> Sweep<'s> {
         plan.rewrite.retain(|id| self.loses_something(id, &needed));
         let needed = |id: &&ImageId| !self.view.images.contains(id);
         plan.manifests = self.view.manifests.iter().filter(needed).copied().collect();
+        report.nameless.clone_from(&plan.manifests);
         Ok(plan)
     }
 

@@ -43,7 +43,7 @@ impl<'s> View<'s> {
         let trash = store.list_trash()?;
         let seals = seal::read_all(store)?;
         let mut leases = leases::look(store)?;
-        leases.retain(|id, _| own.is_none_or(|run| run.number != id.number()));
+        leases.retain(|id, lease| !lease.gone && own.is_none_or(|run| run.number != id.number()));
         let (packs, manifests) = (store.list_packs()?, store.list_manifests()?);
         let share = Share::open(store)?;
         let marks = Marks::new(share.index());
