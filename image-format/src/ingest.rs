@@ -179,11 +179,7 @@ impl<'s> Ingest<'s> {
     ///
     /// # Errors
     /// The store failed, or the image's layout is impossible.
-    pub fn finish(
-        self,
-        image: ImageWriter,
-        record: NewImage,
-    ) -> Result<ImageRecord, IngestError> {
+    pub fn finish(self, image: ImageWriter, record: NewImage) -> Result<ImageRecord, IngestError> {
         Ok(self.finish_counted(image, record)?.0)
     }
 

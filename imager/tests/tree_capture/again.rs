@@ -29,7 +29,11 @@ fn the_same_tree_is_the_same_image_and_is_not_read_again() {
     let first = run(dir.path(), &store, &options()).unwrap();
     assert_eq!(first.progress.unchanged, 0);
     let packs = image_format::Store::list_packs(&store).unwrap().into_iter();
-    let length = |pack| image_format::Store::pack_facts(&store, &pack).unwrap().length;
+    let length = |pack| {
+        image_format::Store::pack_facts(&store, &pack)
+            .unwrap()
+            .length
+    };
     let in_packs: u64 = packs.map(length).sum();
     let stored = first.progress.stored;
     assert!(
