@@ -18,9 +18,15 @@ const REAL: RepairOptions = RepairOptions { dry_run: false };
 /// Two versions of an image; nothing is damaged yet.
 fn share() -> MemoryStore {
     let store = MemoryStore::new();
-    kit::ingest(&store, "pc", &kit::files(1)).unwrap();
-    kit::ingest(&store, "pc", &kit::files(2)).unwrap();
+    recapture(&store);
     store
+}
+
+/// Small files only, in blocks of several lanes: everything here is done often.
+fn files(version: u64) -> Vec<kit::File> {
+    let mut files = kit::files(version);
+    files.retain(|(name, _)| name != "large.bin");
+    files
 }
 
 /// Damages the middle of a block in the middle of every pack.
@@ -42,8 +48,8 @@ fn damage_all(store: &MemoryStore) -> Vec<PackId> {
 }
 
 fn recapture(store: &MemoryStore) {
-    kit::ingest(store, "pc", &kit::files(1)).unwrap();
-    kit::ingest(store, "pc", &kit::files(2)).unwrap();
+    kit::ingest(store, "pc", &files(1)).unwrap();
+    kit::ingest(store, "pc", &files(2)).unwrap();
 }
 
 /// Every image reads as it was captured.
