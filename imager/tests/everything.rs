@@ -2,6 +2,7 @@
 //! larger and smaller disks, and looked at by the kernel again. Needs root,
 //! and says so.
 
+mod mounted;
 mod reference;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use imager::apply::apply;
 use imager::disk::FileDisk;
 use imager::plan::Wishes;
 use imager::verify::verify_image;
+use mounted::mounted;
 use reference::{MIB, captured, image, noise, planned, run};
 use rustix::fs::{AtFlags, StatxFlags, Timespec, Timestamps, XattrFlags};
 
@@ -209,33 +211,6 @@ fn xattrs(path: &Path) -> Vec<(String, Vec<u8>)> {
         .collect();
     all.sort();
     all
-}
-
-/// Unmounts, also when a test fails in between: a folder with a mounted volume
-/// in it cannot be removed.
-struct Mounted<'p>(&'p Path);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount").arg(self.0).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            println!("{} is still mounted", self.0.display());
-        }
-    }
-}
-
-/// Mounts, looks, unmounts; `None` without the right to.
-fn mounted<T>(options: &str, image: &Path, at: &Path, work: impl FnOnce(&Path) -> T) -> Option<T> {
-    let mount = std::process::Command::new("mount")
-        .args(["-o", options])
-        .args([image, at])
-        .output();
-    if !mount.is_ok_and(|output| output.status.success()) {
-        println!("not run: mounting a loop device needs root");
-        return None;
-    }
-    let _mounted = Mounted(at);
-    Some(work(at))
 }
 
 fn flags(image: &Path, at: &Path) -> Option<String> {

@@ -1,6 +1,7 @@
 //! A second capture reads only what changed, and gives the same image as one
 //! that reads everything. Needs root for the kernel's ext4, and says so.
 
+mod mounted;
 mod reference;
 
 use std::fs;
@@ -10,6 +11,7 @@ use image_format::image::ImageRecord;
 use image_format::store::MemoryStore;
 use imager::capture::{CaptureOptions, CaptureProgress, capture};
 use imager::disk::FileDisk;
+use mounted::mounted;
 use reference::{noise, run};
 
 /// Captures a volume; with the progress at the end.
@@ -34,34 +36,6 @@ fn take(
     (outcome.record, last, outcome.warnings)
 }
 
-/// Unmounts, also when a test fails in between: a folder with a mounted volume
-/// in it cannot be removed.
-struct Mounted<'p>(&'p Path);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let unmounted = std::process::Command::new("umount").arg(self.0).status();
-        if !unmounted.is_ok_and(|status| status.success()) {
-            println!("{} is still mounted", self.0.display());
-        }
-    }
-}
-
-/// Runs `work` in the mounted volume; `false` without the right to mount.
-fn mounted(image: &Path, at: &Path, work: impl FnOnce(&Path)) -> bool {
-    let mount = std::process::Command::new("mount")
-        .args(["-o", "loop"])
-        .args([image, at])
-        .output();
-    if !mount.is_ok_and(|output| output.status.success()) {
-        println!("not run: mounting a loop device needs root");
-        return false;
-    }
-    let _mounted = Mounted(at);
-    work(at);
-    true
-}
-
 #[test]
 fn second_capture_reads_only_what_changed() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +43,7 @@ fn second_capture_reads_only_what_changed() {
     fs::create_dir(&at).unwrap();
     fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
     run("mke2fs", &["-q", "-t", "ext4", image.to_str().unwrap()]);
-    let grown = mounted(&image, &at, |at| {
+    let grown = mounted("loop", &image, &at, |at| {
         for number in 0..50_usize {
             let name = at.join(format!("file-{number}"));
             fs::write(name, noise(20_000 + number * 3000, number as u64)).unwrap();
@@ -77,7 +51,7 @@ fn second_capture_reads_only_what_changed() {
         fs::hard_link(at.join("file-3"), at.join("a-link")).unwrap();
         fs::write(at.join("empty"), b"").unwrap();
     });
-    if !grown {
+    if grown.is_none() {
         return;
     }
     let store = MemoryStore::new();
@@ -88,7 +62,7 @@ fn second_capture_reads_only_what_changed() {
     assert_eq!(none.kept_files, 50, "an empty file has no contents to save");
     assert!(none.kept_bytes > 1_000_000 && none.bytes == 0);
 
-    mounted(&image, &at, |at| {
+    mounted("loop", &image, &at, |at| {
         // The same length and the same time of modification: still another file.
         let changed = at.join("file-7");
         let before = fs::metadata(&changed).unwrap().modified().unwrap();
@@ -98,7 +72,8 @@ fn second_capture_reads_only_what_changed() {
         fs::remove_file(at.join("file-8")).unwrap();
         fs::rename(at.join("file-9"), at.join("renamed")).unwrap();
         fs::write(at.join("new"), noise(5000, 5)).unwrap();
-    });
+    })
+    .unwrap();
     let (second, some, warnings) = take(&image, &store, Some(&same));
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(some.kept_files, 47);
