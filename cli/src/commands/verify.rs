@@ -66,12 +66,17 @@ fn directory(args: &VerifyArgs, json: bool) -> Result<()> {
             lines.collect()
         }
     })?;
-    match differences.len() {
+    match differences.iter().map(TreeDifference::count).sum::<u64>() {
         0 => Ok(()),
         count => {
             let (target, image) = (args.target.display(), chosen.record.image.short());
+            let noun = if count == 1 {
+                "difference"
+            } else {
+                "differences"
+            };
             Err(DoesNotHold(format!(
-                "{target} differs from image {image}: {count} differences"
+                "{target} differs from image {image}: {count} {noun}"
             ))
             .into())
         }

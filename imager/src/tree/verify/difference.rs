@@ -57,6 +57,16 @@ pub enum TreeWhat {
     },
 }
 
+impl TreeDifference {
+    /// How many it stands for.
+    pub fn count(&self) -> u64 {
+        match self.what {
+            TreeWhat::More { count } => count,
+            _ => 1,
+        }
+    }
+}
+
 impl fmt::Display for TreeDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
@@ -87,7 +97,10 @@ impl fmt::Display for TreeDifferences<'_> {
         match self.0 {
             [] => f.write_str("no difference named"),
             [only] => write!(f, "{only}"),
-            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+            [first, rest @ ..] => {
+                let more: u64 = rest.iter().map(TreeDifference::count).sum();
+                write!(f, "{first} (and {more} more)")
+            }
         }
     }
 }
