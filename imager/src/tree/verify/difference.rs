@@ -154,3 +154,19 @@ pub(super) fn lacking(report: &Mutex<Report>, path: &[u8], error: Errno) {
     };
     tell(report, path, what);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_beyond_those_that_are_told_are_counted() {
+        let mut report = Report::default();
+        for number in 0..MOST + 5 {
+            report.tell(format!("{number}").as_bytes(), TreeWhat::Missing);
+        }
+        let told = report.finish();
+        let all: u64 = told.iter().map(TreeDifference::count).sum();
+        assert_eq!((told.len(), all), (MOST + 1, MOST as u64 + 5));
+    }
+}
