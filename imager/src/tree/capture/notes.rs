@@ -76,9 +76,9 @@ pub struct Noted {
 /// Notes taken by several threads.
 pub(super) struct Notes {
     by_reason: Mutex<[Noted; Reason::ALL.len()]>,
-    /// What could not be read: a folder is met by those who list it and by
-    /// those who read its attributes.
-    unreadable: Mutex<HashSet<Vec<u8>>>,
+    /// What was gone or could not be read: a folder is met by those who list
+    /// it and by those who read its attributes.
+    missed: Mutex<HashSet<(Reason, Vec<u8>)>>,
     limit: usize,
 }
 
@@ -86,18 +86,18 @@ impl Notes {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             by_reason: Mutex::default(),
-            unreadable: Mutex::default(),
+            missed: Mutex::default(),
             limit,
         }
     }
 
     pub(super) fn note(&self, reason: Reason, path: &[u8]) {
-        let unreadable = || {
-            let known = self.unreadable.lock();
-            known.unwrap_or_else(PoisonError::into_inner)
-        };
-        if reason == Reason::Unreadable && !unreadable().insert(path.to_vec()) {
-            return;
+        if matches!(reason, Reason::Unreadable | Reason::Vanished) {
+            let missed = self.missed.lock();
+            let mut missed = missed.unwrap_or_else(PoisonError::into_inner);
+            if !missed.insert((reason, path.to_vec())) {
+                return;
+            }
         }
         let mut all = self
             .by_reason
@@ -159,12 +159,16 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named_once_whoever_meets_it() {
         let notes = Notes::new(10);
-        for path in [&b"dsec"[..], b"dsec", b"other"] {
-            notes.note(Reason::Unreadable, path);
+        for reason in [Reason::Vanished, Reason::Unreadable] {
+            for path in [&b"dsec"[..], b"dsec", b"other"] {
+                notes.note(reason, path);
+            }
         }
         let found = notes.finish();
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].1.count, 2);
-        assert_eq!(found[0].1.paths, ["/dsec", "/other"]);
+        assert_eq!(found.len(), 2);
+        for (reason, noted) in found {
+            assert_eq!(noted.count, 2, "{reason:?}");
+            assert_eq!(noted.paths, ["/dsec", "/other"], "{reason:?}");
+        }
     }
 }

@@ -100,7 +100,15 @@ impl<'r> Walk<'r> {
             };
             let dir = match &level.dir {
                 Some(dir) => Arc::clone(dir),
-                None => self.reopen()?,
+                None => match self.reopen() {
+                    Ok(dir) => dir,
+                    // Whatever else was in it is not where it was.
+                    Err(errno) if is_gone(errno) => {
+                        self.leave_vanished();
+                        continue;
+                    }
+                    Err(errno) => return Err(self.wrong(errno)),
+                },
             };
             let Some(level) = self.stack.last() else {
                 break;
@@ -134,7 +142,7 @@ impl<'r> Walk<'r> {
                 self.rules.notes.note(Reason::Mount, &path);
                 return Ok(());
             }
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+            Err(errno) if is_gone(errno) => {
                 self.rules.notes.note(Reason::Vanished, &path);
                 return Ok(());
             }
@@ -159,6 +167,11 @@ impl<'r> Walk<'r> {
                 path,
                 names,
             }),
+            // An empty directory may be removed while it is open; a root that
+            // was removed is no image.
+            Err(errno) if is_gone(errno) && !path.is_empty() => {
+                self.rules.notes.note(Reason::Vanished, &path);
+            }
             Err(errno) => self.unreadable(&path, "listing", errno)?,
         }
         Ok(())
@@ -204,21 +217,31 @@ impl<'r> Walk<'r> {
 
     /// Opens the last level's directory again, from the root down, and makes
     /// sure that it is the same.
-    fn reopen(&mut self) -> Result<Arc<OwnedFd>, TreeError> {
+    fn reopen(&mut self) -> Result<Arc<OwnedFd>, Errno> {
         let Some(level) = self.stack.last_mut() else {
             return Ok(Arc::clone(&self.root));
         };
-        let wrong = |errno| TreeError::read(&level.path, "opening", errno);
         let mut dir = Arc::clone(&self.root);
         for name in level.path.split(|&byte| byte == b'/') {
-            dir = Arc::new(metadata::open_directory(dir.as_fd(), name).map_err(wrong)?);
+            dir = Arc::new(metadata::open_directory(dir.as_fd(), name)?);
         }
-        let at = metadata::stat(dir.as_fd(), b"").map_err(wrong)?;
+        let at = metadata::stat(dir.as_fd(), b"")?;
         if (at.device, at.inode) != (level.at.device, level.at.inode) {
-            return Err(wrong(Errno::STALE));
+            return Err(Errno::STALE);
         }
         level.dir = Some(Arc::clone(&dir));
         Ok(dir)
+    }
+
+    fn leave_vanished(&mut self) {
+        if let Some(level) = self.stack.pop() {
+            self.rules.notes.note(Reason::Vanished, &level.path);
+        }
+    }
+
+    fn wrong(&self, errno: Errno) -> TreeError {
+        let path = self.stack.last().map(|level| level.path.as_slice());
+        TreeError::read(path.unwrap_or_default(), "opening", errno)
     }
 
     fn unreadable(&self, path: &[u8], doing: &'static str, errno: Errno) -> Result<(), TreeError> {
@@ -228,6 +251,14 @@ impl<'r> Walk<'r> {
         self.rules.notes.note(Reason::Unreadable, path);
         Ok(())
     }
+}
+
+/// Removed, moved or replaced since its name was read.
+fn is_gone(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE
+    )
 }
 
 /// A path below a directory, and where in it the name begins.
@@ -241,3 +272,6 @@ fn joined(dir: &[u8], name: &[u8]) -> (Vec<u8>, usize) {
     path.extend_from_slice(name);
     (path, at)
 }
+
+#[cfg(test)]
+mod tests;
