@@ -233,8 +233,8 @@ impl<'s> Ingest<'s> {
     }
 
     fn gather(&mut self, key: &LaneKey, id: ChunkId, bytes: Vec<u8>) -> Result<(), IngestError> {
-        let full = self.lanes.push(key, id, bytes);
-        self.latched(|ingest| full.into_iter().try_for_each(|block| ingest.press(block)))
+        self.lanes.push(key, id, bytes);
+        self.latched(Self::press_full)
     }
 
     /// Runs `act` unless something failed before; remembers when it fails.
@@ -248,6 +248,13 @@ impl<'s> Ingest<'s> {
         let result = act(self);
         self.broken = result.is_err();
         result
+    }
+
+    fn press_full(&mut self) -> Result<(), IngestError> {
+        while let Some(block) = self.lanes.take()? {
+            self.press(block)?;
+        }
+        Ok(())
     }
 
     fn press(&mut self, block: Gathered) -> Result<(), IngestError> {
@@ -325,8 +332,8 @@ impl<'s> Ingest<'s> {
 
     fn flush(&mut self) -> Result<(), IngestError> {
         self.settle()?;
-        let rest = self.lanes.drain();
-        rest.into_iter().try_for_each(|block| self.press(block))?;
+        self.lanes.drain();
+        self.press_full()?;
         for pressed in self.press.finish()? {
             self.pack_block(pressed)?;
         }

@@ -1,17 +1,22 @@
 //! Like chunks gather to blocks, because like compresses well beside like.
 //!
 //! A lane is one class of contents and one file-name extension; within a block
-//! chunks stand in order of the file's base name. What is gathered is bounded
-//! in bytes over all lanes.
+//! chunks stand in order of the file's base name, and beside those that they
+//! resemble. Profiles that take their time let chunks wait for such others,
+//! made small meanwhile. What is gathered is bounded in bytes over all lanes.
 
+mod alike;
 mod class;
+mod kept;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use class::Class;
 
+use crate::block::SealError;
 use crate::ids::ChunkId;
 use crate::profile::Profile;
+use kept::{Keeper, Waiting};
 
 /// So much waits in all lanes together.
 const GATHERED_MAX: usize = 64 << 20;
@@ -88,15 +93,10 @@ fn clip(name: &[u8], end: usize) -> Vec<u8> {
     name.get(..end.min(BASE_MAX)).unwrap_or_default().to_vec()
 }
 
-struct Waiting {
-    base: Vec<u8>,
-    id: ChunkId,
-    bytes: Vec<u8>,
-}
-
 #[derive(Default)]
 struct Lane {
     chunks: Vec<Waiting>,
+    /// Of all its chunks, before they were packed.
     bytes: usize,
 }
 
@@ -118,7 +118,11 @@ type Name = (Class, Vec<u8>);
 pub struct Lanes {
     profile: Profile,
     lanes: BTreeMap<Name, Lane>,
-    gathered: usize,
+    /// Bytes that all lanes together take.
+    held: usize,
+    /// Chunks of each block that is full, in order.
+    full: VecDeque<(Class, Lane)>,
+    keeper: Keeper,
     /// Room of blocks that are done with.
     spare: Vec<Vec<u8>>,
 }
@@ -129,7 +133,9 @@ impl Lanes {
         Self {
             profile,
             lanes: BTreeMap::new(),
-            gathered: 0,
+            held: 0,
+            full: VecDeque::new(),
+            keeper: Keeper::default(),
             spare: Vec::new(),
         }
     }
@@ -143,61 +149,120 @@ impl Lanes {
         }
     }
 
-    fn block(&mut self, class: Class) -> Gathered {
-        Gathered {
-            class,
-            raw: self.spare.pop().unwrap_or_default(),
-            chunks: Vec::new(),
-        }
-    }
-
-    /// Takes a new chunk and gives back what is full now. A chunk is at most
-    /// [`crate::chunker::MAX_CHUNK`] bytes, less than any block's target.
-    pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: impl Into<Vec<u8>>) -> Vec<Gathered> {
-        let bytes = bytes.into();
-        let mut full = Vec::new();
+    /// Takes a new chunk; what is full then is there to [`Lanes::take`]. A
+    /// chunk is at most [`crate::chunker::MAX_CHUNK`] bytes, less than any
+    /// block's target.
+    pub fn push(&mut self, key: &LaneKey, id: ChunkId, bytes: impl Into<Vec<u8>>) {
+        let mut chunk = Waiting::plain(key.base.clone(), id, bytes.into());
         let name = (key.class, key.extension.clone());
+        let waits_for_like = self.waits_for_like(key.class);
         let waits = self.lanes.get(&name).map_or(0, |lane| lane.bytes);
-        if waits + bytes.len() > self.limit(key.class) {
-            full.extend(self.close(&name));
+        if waits_for_like {
+            self.keeper.pack(&mut chunk);
+        } else if waits + chunk.length > self.limit(key.class) {
+            self.close(&name);
         }
         let lane = self.lanes.entry(name.clone()).or_default();
-        lane.bytes += bytes.len();
-        let filled = lane.bytes;
-        self.gathered += bytes.len();
-        lane.chunks.push(Waiting {
-            base: key.base.clone(),
-            id,
-            bytes,
-        });
-        if filled >= self.target(key.class) {
-            full.extend(self.close(&name));
+        lane.bytes += chunk.length;
+        self.held += chunk.held();
+        lane.chunks.push(chunk);
+        if !waits_for_like && lane.bytes >= self.target(key.class) {
+            self.close(&name);
         }
-        if self.gathered > GATHERED_MAX {
-            full.extend(self.drain());
+        if self.held > GATHERED_MAX {
+            self.make_room();
         }
-        full
     }
 
-    /// Everything that still waits; small lanes of one class share blocks, in
-    /// order of extension.
-    pub fn drain(&mut self) -> Vec<Gathered> {
-        let mut blocks: Vec<Gathered> = Vec::new();
+    /// The next full block.
+    ///
+    /// # Errors
+    /// A chunk is not what it was when it came: memory or processor is broken.
+    pub fn take(&mut self) -> Result<Option<Gathered>, SealError> {
+        let Some((class, lane)) = self.full.pop_front() else {
+            return Ok(None);
+        };
+        let mut block = Gathered {
+            class,
+            raw: self.spare.pop().unwrap_or_default(),
+            chunks: Vec::with_capacity(lane.chunks.len()),
+        };
+        block.raw.reserve(lane.bytes);
+        for chunk in &lane.chunks {
+            let length = u32::try_from(chunk.length).map_err(|_| SealError::Length {
+                found: chunk.length,
+            })?;
+            self.keeper.unpack(chunk, &mut block.raw)?;
+            block.chunks.push((chunk.id, length));
+        }
+        Ok(Some(block))
+    }
+
+    /// Makes blocks of everything that still waits; small lanes of one class
+    /// share them, in order of extension.
+    pub fn drain(&mut self) {
+        let mut small: Option<(Class, Lane)> = None;
         for ((class, _), lane) in std::mem::take(&mut self.lanes) {
-            let fits = |block: &&mut Gathered| {
-                block.class == class && block.raw.len() + lane.bytes <= self.limit(class)
-            };
-            match blocks.last_mut().filter(fits) {
-                Some(block) => lane.gather(block),
-                None => {
-                    let mut block = self.block(class);
-                    lane.gather(&mut block);
-                    blocks.push(block);
+            for part in self.parts(class, lane) {
+                let fits = |(of, lane): &&mut (Class, Lane)| {
+                    *of == class && lane.bytes + part.bytes <= self.limit(class)
+                };
+                match small.as_mut().filter(fits) {
+                    Some((_, lane)) => lane.append(part),
+                    None => self.full.extend(small.replace((class, part))),
                 }
             }
         }
-        self.gathered = 0;
-        blocks
+        self.full.extend(small);
+        self.held = 0;
+    }
+
+    /// Whether chunks wait for others that resemble them, as long as there is
+    /// room: worth the work where compressing takes long.
+    fn waits_for_like(&self, class: Class) -> bool {
+        self.profile != Profile::Fast && !matches!(class, Class::Manifest | Class::Packed)
+    }
+
+    /// The longest lane alone where lanes may be long, otherwise all.
+    fn make_room(&mut self) {
+        let long = |(_, lane): &(&Name, &Lane)| lane.bytes > self.profile.block_limit();
+        let longest = self.lanes.iter().filter(long);
+        let longest = longest.max_by_key(|(_, lane)| lane.bytes);
+        match longest.map(|(name, _)| name.clone()) {
+            Some(name) => self.close(&name),
+            None => self.drain(),
+        }
+    }
+
+    fn close(&mut self, name: &Name) {
+        if let Some(lane) = self.lanes.remove(name) {
+            self.held -= lane.chunks.iter().map(Waiting::held).sum::<usize>();
+            let parts = self.parts(name.0, lane);
+            let class = name.0;
+            self.full
+                .extend(parts.into_iter().map(|part| (class, part)));
+        }
+    }
+
+    /// A lane's chunks in order, as many blocks as it takes, about equally long.
+    fn parts(&self, class: Class, mut lane: Lane) -> Vec<Lane> {
+        alike::arrange(&mut lane.chunks);
+        let (target, limit) = (self.target(class), self.limit(class));
+        if lane.bytes <= limit {
+            return vec![lane];
+        }
+        let enough = lane.bytes / lane.bytes.div_ceil(target);
+        let mut parts = Vec::new();
+        let mut part = Lane::default();
+        for chunk in lane.chunks {
+            if part.bytes >= enough || part.bytes + chunk.length > limit {
+                parts.push(std::mem::take(&mut part));
+            }
+            part.bytes += chunk.length;
+            part.chunks.push(chunk);
+        }
+        parts.push(part);
+        parts
     }
 
     /// A block is closed at so many bytes.
@@ -215,119 +280,14 @@ impl Lanes {
             _ => self.profile.block_limit(),
         }
     }
-
-    fn close(&mut self, name: &Name) -> Option<Gathered> {
-        let lane = self.lanes.remove(name)?;
-        self.gathered -= lane.bytes;
-        let mut block = self.block(name.0);
-        lane.gather(&mut block);
-        Some(block)
-    }
 }
 
 impl Lane {
-    fn gather(mut self, block: &mut Gathered) {
-        // Stable: pieces of one large file stay in order.
-        self.chunks.sort_by(|a, b| a.base.cmp(&b.base));
-        block.raw.reserve(self.bytes);
-        for chunk in self.chunks {
-            // Never fails: a chunk's length is bounded far below.
-            if let Ok(length) = u32::try_from(chunk.bytes.len()) {
-                block.raw.extend_from_slice(&chunk.bytes);
-                block.chunks.push((chunk.id, length));
-            }
-        }
+    fn append(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.chunks.extend(other.chunks);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_tell_their_lane_and_version_numbers_do_not() {
-        let key = |hint: &str| {
-            let key = LaneKey::of(hint.as_bytes());
-            (
-                String::from_utf8(key.extension).unwrap(),
-                String::from_utf8(key.base).unwrap(),
-            )
-        };
-        assert_eq!(key("usr/lib/libc.so.6"), ("so".into(), "libc".into()));
-        assert_eq!(key("a/KERNEL32.DLL"), ("dll".into(), "kernel32".into()));
-        assert_eq!(key("usr/bin/bash"), (String::new(), "bash".into()));
-        assert_eq!(key(".bashrc"), (String::new(), ".bashrc".into()));
-        assert_eq!(key("x.d/name"), (String::new(), "name".into()));
-        assert_eq!(key(""), (String::new(), String::new()));
-        assert_eq!(key("1.2.3"), (String::new(), "1".into()));
-        assert_eq!(key("dot."), (String::new(), "dot.".into()));
-    }
-
-    #[test]
-    fn programs_and_data_never_share_a_block() {
-        let mut lanes = Lanes::new(Profile::Fast);
-        for number in 0..40_u8 {
-            let mut key = LaneKey::of(format!("f{number}").as_bytes());
-            let x86 = number % 2 == 1;
-            key.class = if x86 { Class::X86 } else { Class::Data };
-            assert!(
-                lanes
-                    .push(&key, ChunkId::of(&[number]), vec![number; 9])
-                    .is_empty()
-            );
-        }
-        for block in lanes.drain() {
-            let of_x86 = block.raw.iter().all(|byte| byte % 2 == 1);
-            assert_eq!(of_x86, block.class == Class::X86);
-        }
-    }
-
-    #[test]
-    fn like_chunks_leave_together_in_order_of_name_and_no_block_is_too_long() {
-        let mut lanes = Lanes::new(Profile::Fast);
-        let mut out = Vec::new();
-        for number in 0..300_u32 {
-            let hint = format!(
-                "f{:03}.{}",
-                299 - number,
-                if number % 2 == 0 { "dll" } else { "txt" }
-            );
-            let bytes = vec![u8::try_from(number % 2).unwrap(); 100_000 + number as usize];
-            out.extend(lanes.push(
-                &LaneKey::of(hint.as_bytes()),
-                ChunkId::of(&number.to_le_bytes()),
-                bytes,
-            ));
-        }
-        assert!(
-            out.iter()
-                .all(|block| block.raw.iter().all(|byte| *byte == block.raw[0]))
-        );
-        out.extend(lanes.drain());
-        assert_eq!(
-            out.iter().map(|block| block.chunks.len()).sum::<usize>(),
-            300
-        );
-        assert!(
-            out.iter()
-                .all(|block| block.raw.len() <= Profile::Fast.block_limit())
-        );
-        let descending = out[0].chunks.windows(2).all(|pair| pair[0].1 > pair[1].1);
-        assert!(descending, "names fall while lengths rise");
-        assert!(lanes.drain().is_empty());
-    }
-
-    #[test]
-    fn what_waits_is_bounded() {
-        let mut lanes = Lanes::new(Profile::Fast);
-        for number in 0..200_u32 {
-            let key = LaneKey {
-                class: Class::Data,
-                extension: number.to_le_bytes().to_vec(),
-                base: Vec::new(),
-            };
-            lanes.push(&key, ChunkId::of(&number.to_le_bytes()), vec![0; 1 << 20]);
-            assert!(lanes.gathered <= GATHERED_MAX);
-        }
-    }
-}
+mod tests;

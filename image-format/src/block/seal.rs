@@ -128,12 +128,15 @@ fn press(raw: &[u8], options: &SealOptions<'_>) -> Result<Option<(Filter, Vec<u8
         &turned
     };
     let prefix = joined(options.bases)?;
-    let packed = compress(source, &prefix, options.profile)?;
+    let mut packed = compress(source, &prefix, options.profile)?;
+    drop(turned);
     let rows = options.bases.len() * super::BASE_ROW as usize;
     if packed.len() + rows >= raw.len() - raw.len() / LEAST_GAIN {
         return Ok(None);
     }
     if options.verify {
+        // Room for a block that does not shrink; most do, to a quarter.
+        packed.shrink_to_fit();
         let mut back = expand(&packed, &prefix, raw.len())?;
         filter.undo(&mut back);
         if back != raw {

@@ -28,7 +28,8 @@ struct Job {
     answer: SyncSender<Answer>,
 }
 
-/// Threads that compress. What is on its way is bounded: two blocks a thread.
+/// Threads that compress. What is on its way is bounded: two blocks a thread,
+/// or one where a block takes seconds and nobody waits for the next.
 pub(super) struct Press {
     jobs: SyncSender<Job>,
     waiting: VecDeque<Receiver<Answer>>,
@@ -39,7 +40,10 @@ impl Press {
     pub(super) fn new(profile: Profile, threads: usize, verify: bool) -> Self {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores() } else { threads }.min(MAX_THREADS);
-        let limit = threads * 2;
+        let limit = match profile {
+            Profile::Fast => threads * 2,
+            Profile::Balanced | Profile::Archive => threads,
+        };
         let (jobs, inbox) = sync_channel(limit);
         let inbox = Arc::new(Mutex::new(inbox));
         for _ in 0..threads {

@@ -40,6 +40,9 @@ impl Class {
         if PACKED.iter().any(|magic| head.starts_with(magic)) {
             return Self::Packed;
         }
+        if Self::is_object(head) {
+            return Self::Data;
+        }
         match elf_machine(head).or_else(|| pe_machine(head)) {
             // EM_386 and EM_X86_64; IMAGE_FILE_MACHINE_I386 and _AMD64.
             Some(3 | 62 | 0x014c | 0x8664) => Self::X86,
@@ -47,6 +50,13 @@ impl Class {
             Some(183 | 0xaa64) => Self::Arm64,
             _ => Self::Data,
         }
+    }
+
+    /// Whether code is not linked yet, as in kernel modules: its calls all have
+    /// the distance zero, and a filter would make each of them another.
+    pub(crate) fn is_object(head: &[u8]) -> bool {
+        // ET_REL of a little-endian file.
+        elf_machine(head).is_some() && u16_at(head, 16) == Some(1)
     }
 
     /// The branch filter that helps.
@@ -90,6 +100,9 @@ mod tests {
         assert_eq!(Class::of(&elf), Class::Data);
         elf[18] = 62;
         assert_eq!(Class::of(&elf), Class::X86);
+        elf[16] = 1;
+        assert_eq!(Class::of(&elf), Class::Data, "not linked");
+        elf[16] = 3;
         elf[18] = 183;
         assert_eq!(Class::of(&elf), Class::Arm64);
         elf[5] = 2;

@@ -185,12 +185,16 @@ impl Work<'_, '_> {
                 if lane.class != Class::Manifest {
                     lane.class = class(open.filter(), bytes);
                 }
-                for block in lanes.push(&lane, chunk.id, bytes) {
-                    self.push(Task::plain(block))?;
-                }
+                lanes.push(&lane, chunk.id, bytes);
+                self.full(&mut lanes)?;
             }
         }
-        for block in lanes.drain() {
+        lanes.drain();
+        self.full(&mut lanes)
+    }
+
+    fn full(&mut self, lanes: &mut Lanes) -> Result<(), OptimizeError> {
+        while let Some(block) = lanes.take()? {
             self.push(Task::plain(block))?;
         }
         Ok(())
@@ -235,6 +239,7 @@ fn is_rewritten(index: &Index, at: &Located) -> bool {
 /// What the block it lay in, and its own first bytes, say of a chunk.
 fn class(filter: Filter, bytes: &[u8]) -> Class {
     match filter {
+        _ if Class::is_object(bytes) => Class::Data,
         Filter::X86 => Class::X86,
         Filter::Arm64 { .. } => Class::Arm64,
         Filter::None => Class::of(bytes),
