@@ -169,7 +169,7 @@ impl Lanes {
         if !waits_for_like && lane.bytes >= self.target(key.class) {
             self.close(&name);
         }
-        if self.held > GATHERED_MAX {
+        while self.held > GATHERED_MAX {
             self.make_room();
         }
     }

@@ -103,6 +103,28 @@ fn what_waits_is_bounded() {
     }
 }
 
+#[test]
+fn what_packs_well_leaves_too_when_there_is_no_room() {
+    let mut lanes = Lanes::new(Profile::Archive);
+    let mut push = |extension: String, bytes: Vec<u8>| {
+        let key = LaneKey {
+            class: Class::Data,
+            extension: extension.into(),
+            base: Vec::new(),
+        };
+        lanes.push(&key, ChunkId::of(&bytes), bytes);
+        assert!(lanes.held <= GATHERED_MAX);
+        taken(&mut lanes).len()
+    };
+    for number in 0..100_u8 {
+        assert_eq!(push((number % 20).to_string(), vec![number; 4 << 20]), 0);
+    }
+    let blocks: usize = (0..30_u8)
+        .map(|number| push(format!("noise{}", number % 6), noise(number, 4 << 20)))
+        .sum();
+    assert!(blocks >= 40, "{blocks}");
+}
+
 /// Two large files with much in common, one after the other, among noise.
 fn alike() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let first: Vec<_> = (0..20).map(|seed| noise(seed, 1 << 20)).collect();

@@ -29,7 +29,8 @@ done"#,
         Tool {
             name: OPTIMIZED,
             run: r#"cp -a "$row/mimeo/kept/store" "$new/store"
-"$mimeo" share optimize "$new/store""#,
+"$mimeo" share optimize "$new/store"
+"$mimeo" share gc --grace 0 "$new/store""#,
             ..MIMEO
         },
         Tool {
