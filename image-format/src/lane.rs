@@ -255,7 +255,9 @@ impl Lanes {
         let mut parts = Vec::new();
         let mut part = Lane::default();
         for chunk in lane.chunks {
-            if part.bytes >= enough || part.bytes + chunk.length > limit {
+            let is_full = part.bytes >= enough || part.bytes + chunk.length > limit;
+            // One chunk may be longer than a manifest's blocks are.
+            if is_full && !part.chunks.is_empty() {
                 parts.push(std::mem::take(&mut part));
             }
             part.bytes += chunk.length;

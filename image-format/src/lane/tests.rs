@@ -104,6 +104,23 @@ fn what_waits_is_bounded() {
 }
 
 #[test]
+fn chunk_longer_than_any_block_of_its_class_is_one_alone() {
+    for profile in [Profile::Fast, Profile::Archive] {
+        let mut lanes = Lanes::new(profile);
+        let lengths = [1000, 2 << 20, 1000, 3 << 20, 1 << 20, 5];
+        for (number, length) in (0..).zip(lengths) {
+            let bytes = vec![number; length];
+            lanes.push(&LaneKey::manifest(), ChunkId::of(&bytes), bytes);
+        }
+        lanes.drain();
+        let blocks = taken(&mut lanes);
+        let found = blocks.iter().map(|block| block.raw.len());
+        assert_eq!(found.collect::<Vec<_>>(), lengths, "{profile:?}");
+        assert!(blocks.iter().all(|block| block.chunks.len() == 1));
+    }
+}
+
+#[test]
 fn what_packs_well_leaves_too_when_there_is_no_room() {
     let mut lanes = Lanes::new(Profile::Archive);
     let mut push = |extension: String, bytes: Vec<u8>| {
