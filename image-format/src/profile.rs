@@ -14,7 +14,7 @@ pub enum Profile {
     /// As fast as a disk reads: for captures.
     #[default]
     Fast,
-    /// About three times the time for a tenth less: for a share at rest.
+    /// About four times the time for an eighth less: for a share at rest.
     Balanced,
     /// Nearly as small as zstd can: for what is kept long and sent often.
     Archive,

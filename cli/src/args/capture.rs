@@ -68,9 +68,9 @@ pub(crate) struct TreeArgs {
 pub(crate) enum ProfileArg {
     /// As fast as a disk reads
     Fast,
-    /// Three times the time for a tenth less
+    /// Four times the time for an eighth less
     Balanced,
-    /// As small as can be
+    /// Twenty times the time for a sixth less
     Archive,
 }
 

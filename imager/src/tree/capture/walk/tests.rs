@@ -3,6 +3,16 @@ use std::path::Path;
 
 use super::*;
 
+/// Nothing is left out, and what cannot be read is an error.
+fn strict<'r>(excludes: &'r Excludes, omit: &'r HashSet<Inode>, notes: &'r Notes) -> Rules<'r> {
+    Rules {
+        excludes,
+        omit,
+        notes,
+        skip_unreadable: false,
+    }
+}
+
 /// Walks below `root` and tells every path and what vanished; `meanwhile`
 /// sees each path before the walk goes on.
 fn walked(
@@ -10,13 +20,8 @@ fn walked(
     meanwhile: impl Fn(&[u8]),
 ) -> (Result<(), TreeError>, Vec<Vec<u8>>, Vec<String>) {
     let notes = Notes::new(1000);
-    let excludes = Excludes::new([]).unwrap();
-    let rules = Rules {
-        excludes: &excludes,
-        omit: &HashSet::new(),
-        notes: &notes,
-        skip_unreadable: false,
-    };
+    let (excludes, omit) = (Excludes::new([]).unwrap(), HashSet::new());
+    let rules = strict(&excludes, &omit, &notes);
     let dir = metadata::open_directory(rustix::fs::CWD, root.to_str().unwrap().as_bytes());
     let mut paths = Vec::new();
     let result = Walk::new(&Arc::new(dir.unwrap()), &rules).and_then(|walk| {
@@ -37,14 +42,9 @@ fn a_directory_removed_while_it_is_open_has_vanished_and_a_removed_root_is_refus
     let dir = tempfile::tempdir().unwrap();
     let gone = dir.path().join("gone");
     fs::create_dir(&gone).unwrap();
-    let notes = Notes::new(10);
-    let excludes = Excludes::new([]).unwrap();
-    let rules = Rules {
-        excludes: &excludes,
-        omit: &HashSet::new(),
-        notes: &notes,
-        skip_unreadable: false,
-    };
+    let notes = Notes::new(1000);
+    let (excludes, omit) = (Excludes::new([]).unwrap(), HashSet::new());
+    let rules = strict(&excludes, &omit, &notes);
     let open = |path: &Path| {
         let path = path.to_str().unwrap().as_bytes();
         Arc::new(metadata::open_directory(rustix::fs::CWD, path).unwrap())
