@@ -10,13 +10,14 @@ use rustix::io::Errno;
 
 use super::names::Laid;
 use super::{Phase, Run, TreeError, at, blocks, settle};
-use crate::tree::place::{Deposit, FileRow, FolderId, Folders, Rows, Temper, beneath, writeback};
+use crate::tree::place::writeback::Early;
+use crate::tree::place::{Deposit, FileRow, FolderId, Folders, Rows, Temper, beneath};
 
 /// More threads than processors: some wait for the medium.
 const EXTRA_THREADS: usize = 2;
-/// Files so long are written to the medium at once: most of the bytes are in
+/// Files so long are written to the medium early: most of the bytes are in
 /// them, and few of the files.
-const EARLY: u64 = 64 << 10;
+const EARLY: u64 = 1 << 20;
 /// So many files of several chunks are kept open.
 const MOST_FILES: usize = 128;
 
@@ -24,20 +25,31 @@ const MOST_FILES: usize = 128;
 pub(super) fn deliver(run: &Run<'_>, laid: &mut Laid) -> Result<(), TreeError> {
     run.phase(Phase::Blocks);
     laid.rows.settle();
-    let writer = Writer {
-        run,
-        folders: &laid.folders,
-        rows: &laid.rows,
-        open: Mutex::default(),
-    };
+    let laid = &*laid;
+    std::thread::scope(|scope| {
+        let writer = Writer {
+            run,
+            folders: &laid.folders,
+            rows: &laid.rows,
+            open: Mutex::default(),
+            early: Early::start(scope),
+        };
+        all_blocks(run, &laid.rows, &writer);
+        run.result()?;
+        writer.all_finished()
+    })
+}
+
+/// Many threads, each with the next block that nobody has.
+fn all_blocks(run: &Run<'_>, rows: &Rows, writer: &Writer<'_, '_>) {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut last = None;
         while !run.stopped() {
-            let Some(block) = laid.rows.blocks.get(next.fetch_add(1, Ordering::Relaxed)) else {
+            let Some(block) = rows.blocks.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 return;
             };
-            let deposits = laid.rows.of(block);
+            let deposits = rows.of(block);
             let done = blocks::fetch(run, &block.place, deposits).and_then(|open| {
                 deposits
                     .iter()
@@ -48,14 +60,12 @@ pub(super) fn deliver(run: &Run<'_>, laid: &mut Laid) -> Result<(), TreeError> {
             }
         }
     };
-    let threads = (super::cores() + EXTRA_THREADS).min(laid.rows.blocks.len());
+    let threads = (super::cores() + EXTRA_THREADS).min(rows.blocks.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(work);
         }
     });
-    run.result()?;
-    writer.all_finished()
 }
 
 /// The folder a thread wrote to last.
@@ -67,6 +77,7 @@ struct Writer<'w, 'a> {
     rows: &'w Rows,
     /// Files that wait for more chunks.
     open: Mutex<HashMap<u32, Open>>,
+    early: Early,
 }
 
 struct Open {
@@ -105,7 +116,7 @@ impl Writer<'_, '_> {
     fn whole(&self, row: &FileRow, bytes: &[u8], last: &mut Last) -> rustix::io::Result<()> {
         let (file, mode) = self.make(row, last)?;
         settle::write_all(&file, bytes, 0)?;
-        self.settle(&file, row, mode)
+        self.settle(&Arc::new(file), row, mode)
     }
 
     fn part(
@@ -200,7 +211,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn settle(&self, file: &OwnedFd, row: &FileRow, mode: u32) -> rustix::io::Result<()> {
+    fn settle(&self, file: &Arc<OwnedFd>, row: &FileRow, mode: u32) -> rustix::io::Result<()> {
         let temper = self.temper(row)?;
         match row.exists {
             true => settle::exact(self.run, file, temper)?,
@@ -208,7 +219,7 @@ impl Writer<'_, '_> {
         }
         rustix::fs::futimens(file, &settle::times(row.modified, row.accessed))?;
         if row.size >= EARLY {
-            writeback::begin(file);
+            self.early.offer(file);
         }
         Ok(())
     }
