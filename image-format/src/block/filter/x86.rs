@@ -21,9 +21,18 @@ const GROUP: usize = 16;
 
 pub(super) fn apply(bytes: &mut [u8]) {
     let mut end = bytes.len().saturating_sub(LENGTH - 1);
-    while let Some(at) = bytes.get(..end).and_then(last_candidate) {
-        turn(bytes, at, u32::wrapping_add);
-        end = at;
+    while let Some(last) = end.checked_sub(1) {
+        // Nothing after the hit is turned, so what was looked at is still so.
+        let first = end.saturating_sub(GROUP);
+        match window(bytes, first).map(hits) {
+            Some(0) => {
+                end = first;
+                continue;
+            }
+            Some(hits) => end = first + last_of(hits),
+            None => end = last,
+        }
+        turn(bytes, end, u32::wrapping_add);
     }
 }
 
@@ -32,12 +41,12 @@ pub(super) fn undo(bytes: &mut [u8]) {
     let mut at = 0;
     while at < last {
         // Nothing before the hit is turned, so what was looked at is still so.
-        match window(bytes, at).map(first_hit) {
-            Some(None) => {
+        match window(bytes, at).map(hits) {
+            Some(0) => {
                 at += GROUP;
                 continue;
             }
-            Some(Some(hit)) => at += hit,
+            Some(hits) => at += first_of(hits),
             None => {}
         }
         turn(bytes, at, u32::wrapping_sub);
@@ -45,14 +54,15 @@ pub(super) fn undo(bytes: &mut [u8]) {
     }
 }
 
-/// What [`first_hit`] looks at for the places from `at` on; not at either end.
+/// What [`hits`] looks at for the places from `at` on; not at either end.
 fn window(bytes: &[u8], at: usize) -> Option<&[u8; GROUP + LENGTH + 1]> {
     bytes.get(at.checked_sub(2)?..)?.first_chunk()
 }
 
-/// The first of [`GROUP`] places, from the third byte on, where [`turn`] does
-/// something. All are looked at together: the compiler makes vectors of it.
-fn first_hit(window: &[u8; GROUP + LENGTH + 1]) -> Option<usize> {
+/// Which of [`GROUP`] places, from the third byte on, [`turn`] does something
+/// at, a byte of the answer each. All are looked at together: the compiler
+/// makes vectors of it.
+fn hits(window: &[u8; GROUP + LENGTH + 1]) -> u128 {
     let mut hits = [0_u8; GROUP];
     for (at, hit) in hits.iter_mut().enumerate() {
         let (prefix, opcode, byte, top) =
@@ -62,35 +72,19 @@ fn first_hit(window: &[u8; GROUP + LENGTH + 1]) -> Option<usize> {
         let is_near = (top == 0) | (top == 0xff);
         *hit = u8::from((is_branch(byte) | is_relative) & is_near);
     }
-    let hits = u128::from_le_bytes(hits);
-    (hits != 0).then_some((hits.trailing_zeros() / 8) as usize)
+    u128::from_le_bytes(hits)
+}
+
+fn first_of(hits: u128) -> usize {
+    (hits.trailing_zeros() / 8) as usize
+}
+
+fn last_of(hits: u128) -> usize {
+    GROUP - 1 - (hits.leading_zeros() / 8) as usize
 }
 
 fn is_branch(byte: u8) -> bool {
     byte & 0xfe == 0xe8
-}
-
-fn is_candidate(byte: u8) -> bool {
-    is_branch(byte) | (byte & 0xc7 == 0x05)
-}
-
-/// Groups first, which the compiler turns into vectors: most have no candidate.
-fn last_candidate(bytes: &[u8]) -> Option<usize> {
-    let mut end = bytes.len();
-    for group in bytes.rchunks_exact(GROUP) {
-        if any_candidate(group) {
-            break;
-        }
-        end -= GROUP;
-    }
-    let rest = bytes.get(..end)?;
-    rest.iter().rposition(|byte| is_candidate(*byte))
-}
-
-fn any_candidate(group: &[u8]) -> bool {
-    group
-        .iter()
-        .fold(false, |any, byte| any | is_candidate(*byte))
 }
 
 /// Whether the bytes up to `at` say that a distance follows.
