@@ -58,6 +58,11 @@ impl Profile {
             Self::Archive => 17,
         };
         context.set_parameter(CParameter::CompressionLevel(level))?;
+        if self == Self::Fast {
+            // A table that stays in a core's cache: a twelfth of the time for a
+            // hundredth of the size.
+            context.set_parameter(CParameter::ChainLog(14))?;
+        }
         if self == Self::Archive {
             // Level 19 is a sixteenth smaller and takes two and a half times as
             // long, most of it to look in more places for each match. Matches
