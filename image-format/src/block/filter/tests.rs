@@ -40,7 +40,33 @@ fn dense() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(byte, 0..300)
 }
 
+/// The x86 filter as the format describes it, one place after another.
+fn x86_plainly(bytes: &mut [u8]) {
+    for at in (0..bytes.len().saturating_sub(4)).rev() {
+        let is_branch = matches!(bytes[at], 0xe8 | 0xe9);
+        let is_move = at >= 2
+            && matches!(bytes[at - 2], 0x48..=0x4f)
+            && matches!(bytes[at - 1], 0x89 | 0x8b | 0x8d)
+            && bytes[at] & 0xc7 == 5;
+        if (is_branch || is_move) && matches!(bytes[at + 4], 0 | 0xff) {
+            let distance = i32::from_le_bytes(bytes[at + 1..at + 5].try_into().unwrap());
+            let target = distance.wrapping_add(i32::try_from(at).unwrap());
+            // 25 bits, the sign extended.
+            let turned = (target << 7) >> 7;
+            bytes[at + 1..at + 5].copy_from_slice(&turned.to_le_bytes());
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn many_places_at_once_are_as_one_after_another(bytes in dense()) {
+        let (mut turned, mut expected) = (bytes.clone(), bytes);
+        Filter::X86.apply(&mut turned);
+        x86_plainly(&mut expected);
+        prop_assert_eq!(turned, expected);
+    }
+
     #[test]
     fn any_bytes_come_back(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         there_and_back(&bytes);
