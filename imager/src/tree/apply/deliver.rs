@@ -15,9 +15,6 @@ use crate::tree::place::{Deposit, FileRow, FolderId, Folders, Rows, Temper, bene
 
 /// More threads than processors: some wait for the medium.
 const EXTRA_THREADS: usize = 2;
-/// Files so long are written to the medium early: most of the bytes are in
-/// them, and few of the files.
-const EARLY: u64 = 1 << 20;
 /// So many files of several chunks are kept open.
 const MOST_FILES: usize = 128;
 
@@ -27,17 +24,24 @@ pub(super) fn deliver(run: &Run<'_>, laid: &mut Laid) -> Result<(), TreeError> {
     laid.rows.settle();
     let laid = &*laid;
     std::thread::scope(|scope| {
+        let root = Arc::clone(run.descriptors.root());
+        let failed = |error: Errno| {
+            let source = error.into();
+            run.fail(TreeError::Sync { source });
+        };
         let writer = Writer {
             run,
             folders: &laid.folders,
             rows: &laid.rows,
             open: Mutex::default(),
-            early: Early::start(scope),
+            early: Early::start(scope, root, failed),
         };
         all_blocks(run, &laid.rows, &writer);
         run.result()?;
         writer.all_finished()
-    })
+    })?;
+    // The last of these syncs may have failed after all was written.
+    run.result()
 }
 
 /// Many threads, each with the next block that nobody has.
@@ -109,6 +113,7 @@ impl Writer<'_, '_> {
         let length = bytes.len() as u64;
         self.run.written.fetch_add(length, Ordering::Relaxed);
         self.run.told(length);
+        self.early.wrote(length);
         Ok(())
     }
 
@@ -116,7 +121,7 @@ impl Writer<'_, '_> {
     fn whole(&self, row: &FileRow, bytes: &[u8], last: &mut Last) -> rustix::io::Result<()> {
         let (file, mode) = self.make(row, last)?;
         settle::write_all(&file, bytes, 0)?;
-        self.settle(&Arc::new(file), row, mode)
+        self.settle(&file, row, mode)
     }
 
     fn part(
@@ -211,17 +216,13 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn settle(&self, file: &Arc<OwnedFd>, row: &FileRow, mode: u32) -> rustix::io::Result<()> {
+    fn settle(&self, file: &OwnedFd, row: &FileRow, mode: u32) -> rustix::io::Result<()> {
         let temper = self.temper(row)?;
         match row.exists {
             true => settle::exact(self.run, file, temper)?,
             false => settle::fresh(self.run, file, temper, mode)?,
         }
-        rustix::fs::futimens(file, &settle::times(row.modified, row.accessed))?;
-        if row.size >= EARLY {
-            self.early.offer(file);
-        }
-        Ok(())
+        rustix::fs::futimens(file, &settle::times(row.modified, row.accessed))
     }
 
     fn temper(&self, row: &FileRow) -> rustix::io::Result<&Temper> {

@@ -1,44 +1,77 @@
-//! Writing begins before the sync asks for it.
+//! The medium works from the beginning, not only in the sync at the end.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Scope;
 
-/// So many files wait at most: a slower medium gets no further hints.
-const MOST_WAITING: usize = 32;
+use rustix::io::Errno;
 
-/// A thread that begins to write files while later blocks are expanded: the
-/// sync at the end finds less to do. It waits for the medium; whoever offers a
-/// file does not.
+/// So many bytes are worth a sync of their own.
+const STEP: u64 = 32 << 20;
+
+/// A thread that syncs the target again and again while it is written to. One
+/// sync runs at a time, and while it runs at most one more is asked for: a slow
+/// medium gets fewer and longer ones.
 #[derive(Debug)]
 pub(crate) struct Early {
-    send: SyncSender<Arc<OwnedFd>>,
+    written: AtomicU64,
+    send: SyncSender<()>,
 }
 
 impl Early {
-    /// The thread ends when what is answered here goes, so that must go before
-    /// the end of the scope.
-    pub(crate) fn start<'scope>(scope: &'scope Scope<'scope, '_>) -> Self {
-        let (send, receive) = sync_channel::<Arc<OwnedFd>>(MOST_WAITING);
-        scope.spawn(move || receive.iter().for_each(|file| begin(&file)));
-        Self { send }
+    /// Begins to sync the file system `root` lies on. The thread ends when what
+    /// is answered here goes, so that must go before the end of the scope.
+    ///
+    /// The kernel tells a descriptor of each failed write once: one that is told
+    /// here, and given to `failed`, is not told by a later sync.
+    pub(crate) fn start<'scope, 'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        root: impl AsFd + Send + 'scope,
+        failed: impl Fn(Errno) + Send + 'scope,
+    ) -> Self {
+        let (send, receive) = sync_channel(1);
+        scope.spawn(move || {
+            for () in receive {
+                if let Err(error) = rustix::fs::syncfs(&root) {
+                    failed(error);
+                }
+            }
+        });
+        let written = AtomicU64::new(0);
+        Self { written, send }
     }
 
-    /// Takes a file that is complete, or lets it be when too many wait.
-    pub(crate) fn offer(&self, file: &Arc<OwnedFd>) {
-        // Only a hint: the sync writes whatever was not begun.
-        let _ = self.send.try_send(Arc::clone(file));
+    /// Tells of so many bytes that were written.
+    pub(crate) fn wrote(&self, bytes: u64) {
+        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
+        if before / STEP != (before + bytes) / STEP {
+            // One that waits already will sync these bytes too.
+            let _ = self.send.try_send(());
+        }
     }
 }
 
-/// Begins to write what the kernel holds of a file: returns when the medium's
-/// queue has taken it. What goes wrong is told by the sync.
-#[allow(unsafe_code)]
-fn begin(file: &OwnedFd) {
-    // SAFETY: numbers only; the descriptor is open as long as it is borrowed,
-    // and neither memory nor the file's bytes are changed.
-    unsafe {
-        libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE);
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, Mode, OFlags};
+
+    use super::*;
+
+    #[test]
+    fn every_step_asks_for_a_sync_and_a_failed_one_is_told() {
+        // A descriptor that only names its file cannot be synced through.
+        let names = rustix::fs::openat(CWD, ".", OFlags::PATH, Mode::empty()).unwrap();
+        let (told, failures) = sync_channel(8);
+        std::thread::scope(|scope| {
+            let early = Early::start(scope, &names, |error| told.send(error).unwrap());
+            early.wrote(STEP - 1);
+            assert!(failures.try_recv().is_err(), "less than a step");
+            early.wrote(1);
+            assert_eq!(failures.recv(), Ok(Errno::BADF));
+            early.wrote(3 * STEP);
+            assert_eq!(failures.recv(), Ok(Errno::BADF));
+        });
+        assert!(failures.try_recv().is_err(), "once however long a step is");
     }
 }
