@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod interrupt;
 mod location;
+mod memory;
 mod output;
 mod signing;
 mod size;
@@ -13,6 +14,9 @@ mod size;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+#[global_allocator]
+static MEMORY: memory::LargePages = memory::LargePages;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
