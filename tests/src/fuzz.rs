@@ -7,11 +7,14 @@
 
 mod boot;
 mod disks;
+pub mod drive;
 mod image;
 mod machines;
+mod mutate;
 pub mod repair;
 mod single;
 pub mod sparse;
+pub mod watched;
 mod wire;
 mod words;
 
