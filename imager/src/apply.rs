@@ -10,6 +10,7 @@ mod blocks;
 mod destroy;
 mod error;
 mod event;
+mod gate;
 mod metadata;
 mod pen;
 mod reuse;

@@ -15,6 +15,7 @@ mod refusal;
 mod tree;
 
 pub use below::Below;
+pub use follow::Last;
 pub use links::Links;
 pub use refusal::LookError;
-pub use tree::{Last, Tree};
+pub use tree::Tree;

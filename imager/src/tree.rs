@@ -6,8 +6,10 @@
 
 pub mod apply;
 pub mod capture;
+mod error;
 pub mod exclude;
 mod held;
+mod marker;
 mod metadata;
 mod place;
 pub mod plan;

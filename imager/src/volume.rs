@@ -3,6 +3,7 @@
 //! Readers and layouts are pure over a [`Disk`]: the same code serves capture,
 //! verification and every simulated power cut.
 
+mod bytes;
 pub mod empty;
 pub mod exfat;
 pub mod ext4;

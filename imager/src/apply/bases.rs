@@ -9,7 +9,7 @@ use image_format::ids::{BlockId, ChunkId, ChunkRef};
 use image_format::store::Source;
 use image_format::{BlockJob, ChunkInBlock};
 
-use super::blocks::Gate;
+use super::gate::Gate;
 
 /// Open blocks that are kept: blocks of one package share their bases.
 const KEPT: usize = 8;

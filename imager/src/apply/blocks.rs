@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use image_format::BlockJob;
 use image_format::ChunkInBlock;
@@ -12,6 +12,7 @@ use image_format::ids::{ChunkId, ChunkRef};
 use image_format::store::Source;
 
 use super::bases::Bases;
+use super::gate::Gate;
 use super::pen::Pen;
 use super::{ApplyError, Phase, Progress};
 use crate::plan::{Plan, Stretch};
@@ -210,33 +211,4 @@ fn write_chunk(
         pen.write_content(stretch.offset, part)?;
     }
     Ok(())
-}
-
-/// Lets a few through at a time.
-pub(super) struct Gate {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Gate {
-    fn new(width: usize) -> Self {
-        Self {
-            free: Mutex::new(width),
-            freed: Condvar::new(),
-        }
-    }
-
-    pub(super) fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self
-            .freed
-            .wait_while(free, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
-        drop(free);
-        let done = work();
-        *self.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.freed.notify_one();
-        done
-    }
 }

@@ -2,8 +2,18 @@
 
 use image_format::entry::{Entry, Kind, printable};
 
-use super::tree::kind_word;
-use super::{Last, LookError};
+use super::LookError;
+use super::refusal::kind_word;
+
+/// What happens to a symbolic link at the end of a path; those on the way are
+/// always followed, inside the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// What it leads to is meant.
+    Follow,
+    /// The link itself is meant.
+    Keep,
+}
 
 /// As many as Linux follows.
 const MAX_LINKS: u32 = 40;

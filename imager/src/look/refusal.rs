@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use image_format::entry::Kind;
 use image_format::share::ShareError;
 use thiserror::Error;
 
@@ -82,4 +83,18 @@ pub enum LookError {
     /// Whoever takes the bytes does not take more.
     #[error("handing on contents")]
     Output(#[source] io::Error),
+}
+
+/// The kind in the words people use.
+pub(super) fn kind_word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Directory => "folder",
+        Kind::File => "file",
+        Kind::Symlink(_) => "symbolic link",
+        Kind::CharDevice { .. } => "character device",
+        Kind::BlockDevice { .. } => "block device",
+        Kind::Fifo => "named pipe",
+        Kind::Socket => "socket",
+        Kind::RawVolume => "volume of sectors",
+    }
 }

@@ -11,8 +11,9 @@ use image_format::share::{Share, ShareError};
 use image_format::store::Store;
 
 use super::below::Below;
-use super::follow::follow;
+use super::follow::{Last, follow};
 use super::recent::Recent;
+use super::refusal::kind_word;
 use super::{Links, LookError};
 
 /// Names at the top of a volume by which a system is known.
@@ -28,16 +29,6 @@ pub struct Tree {
     number: u32,
     leaves: Vec<LeafRef>,
     kept: Mutex<Recent<usize, Arc<Vec<Entry>>>>,
-}
-
-/// What happens to a symbolic link at the end of a path; those on the way are
-/// always followed, inside the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Last {
-    /// What it leads to is meant.
-    Follow,
-    /// The link itself is meant.
-    Keep,
 }
 
 impl Tree {
@@ -264,19 +255,5 @@ fn numbers_there(root: &Root) -> String {
     match all.is_empty() {
         true => "none".to_owned(),
         false => all.join(", "),
-    }
-}
-
-/// The kind in the words people use.
-pub(super) fn kind_word(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Directory => "folder",
-        Kind::File => "file",
-        Kind::Symlink(_) => "symbolic link",
-        Kind::CharDevice { .. } => "character device",
-        Kind::BlockDevice { .. } => "block device",
-        Kind::Fifo => "named pipe",
-        Kind::Socket => "socket",
-        Kind::RawVolume => "volume of sectors",
     }
 }

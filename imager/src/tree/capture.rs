@@ -36,8 +36,8 @@ pub use error::TreeError;
 pub use identity::{Root, is_system_root};
 pub use notes::{Noted, Reason};
 
-use crate::tree::apply::Marker;
 use crate::tree::exclude::Excludes;
+use crate::tree::marker::Marker;
 use crate::tree::metadata;
 use notes::Notes;
 use read::Reading;

@@ -8,7 +8,7 @@ mod unopened;
 pub(crate) mod writeback;
 
 pub use folders::PlaceError;
-pub(crate) use folders::{FolderId, Folders, ROOT, Trail};
+pub(crate) use folders::{FolderId, Folders, ROOT, Trail, known};
 pub(crate) use open::{Descriptors, beneath, device_of, open_root, text};
 pub(crate) use rows::{Deposit, FileRow, Rows, Temper};
 pub(crate) use unopened::Unopened;

@@ -5,76 +5,21 @@ mod error;
 mod mounts;
 mod room;
 mod target;
+pub(crate) mod wish;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image_format::ShareError;
 use image_format::entry::{Content, Entry, Kind, Piece};
 use image_format::ids::ImageId;
-use image_format::layout::Volume;
 
 pub use error::PlanError;
 pub use room::Room;
 pub(crate) use target::{for_each_name, is_lost_and_found};
+pub use wish::{EntryStream, Origin, Others, Wishes};
 
 use super::held::{Abilities, Holder, Losses, probe};
 use super::place::text;
-
-/// Entries of one volume as they come, in path order.
-pub type EntryStream<'a> = Box<dyn Iterator<Item = Result<Entry, ShareError>> + 'a>;
-
-/// One volume of an image.
-#[derive(Clone, Copy)]
-pub struct Origin<'a> {
-    /// The image.
-    pub image: ImageId,
-    /// Index into the layout's partitions.
-    pub partition: u32,
-    /// What the partition holds.
-    pub volume: &'a Volume,
-    /// Begins the entries anew; each activity goes through them once or twice.
-    pub entries: &'a dyn Fn() -> Result<EntryStream<'a>, ShareError>,
-}
-
-/// What happens to things in the target that are not of the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Others {
-    /// There must be none.
-    #[default]
-    Refuse,
-    /// They are removed: the target becomes exactly the image.
-    Remove,
-    /// They stay; what the image has too is replaced.
-    Keep,
-}
-
-impl Others {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Remove => "remove",
-            Self::Keep => "keep",
-        }
-    }
-
-    pub(crate) fn of_word(word: &str) -> Option<Self> {
-        [Self::Refuse, Self::Remove, Self::Keep]
-            .into_iter()
-            .find(|one| one.word() == word)
-    }
-}
-
-/// What is wished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wishes {
-    /// What happens to other things in the target.
-    pub others: Others,
-    /// What lies there already is hashed and kept where it is right.
-    pub reuse: bool,
-    /// What the target cannot hold is left out and told.
-    pub allow_loss: bool,
-}
 
 /// How much there is of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,7 +126,7 @@ impl Count {
         for entry in (origin.entries)()? {
             let entry = entry?;
             refuse_raw(&entry)?;
-            if entry.path.split(|&byte| byte == b'/').next() == Some(super::apply::MARKER) {
+            if entry.path.split(|&byte| byte == b'/').next() == Some(super::marker::MARKER) {
                 let path = text(&entry.path);
                 return Err(PlanError::Reserved { path });
             }

@@ -7,7 +7,7 @@
 
 mod compare;
 mod content;
-mod difference;
+pub(crate) mod difference;
 mod extras;
 mod order;
 mod proven;
@@ -22,16 +22,16 @@ use image_format::entry::{Entry, Kind};
 
 pub use compare::How;
 pub(crate) use content::holds_piece;
-pub(crate) use difference::TreeDifferences;
 pub use difference::{TreeDifference, TreeWhat};
 pub use proven::{Proven, Receipt};
 
-use super::apply::TreeError;
+use super::error::TreeError;
 use super::held::{Holder, probe};
-use super::place::{Descriptors, Folders, PlaceError, ROOT, Trail, open_root, text};
-use super::plan::Origin;
+use super::place::{Descriptors, Folders, PlaceError, ROOT, Trail, known, open_root, text};
+use super::plan::wish::Origin;
+use compare::Item;
 use difference::Report;
-use order::{Batch, Item};
+use order::Batch;
 
 /// What is asked of a comparison by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,7 +97,7 @@ pub(crate) fn verify_at(
         how,
         report: &report,
     };
-    let threads = order::threads();
+    let threads = content::threads();
     let volume = std::thread::scope(|scope| {
         let shared = compare::Shared {
             how,
@@ -180,7 +180,7 @@ impl Walk<'_> {
         if self.how.extras
             && let Some((parent, name)) = self.trail.parent(path)
         {
-            self.known.push(super::apply::known(parent, name));
+            self.known.push(known(parent, name));
         }
     }
 

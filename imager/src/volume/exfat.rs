@@ -5,6 +5,7 @@
 //! sector), 4 (FAT) and 7.1 (allocation bitmap).
 
 use super::VolumeError;
+use super::bytes::read_bytes;
 use super::used::{Allocation, Clusters, Used};
 use crate::disk::Disk;
 
@@ -68,7 +69,7 @@ pub fn allocation(disk: &dyn Disk) -> Result<Allocation, VolumeError> {
     if disk.size() < 512 {
         return unknown("it is too small");
     }
-    let Some(geometry) = Geometry::decode(&read(disk, "boot sector", 0, 512)?) else {
+    let Some(geometry) = Geometry::decode(&read_bytes(disk, "boot sector", 0, 512)?) else {
         return unknown("its boot sector is not understood");
     };
     let clusters = geometry.clusters;
@@ -101,7 +102,7 @@ fn bitmap(
     let Some(root) = geometry.place(geometry.root) else {
         return Ok(None);
     };
-    let root = read(disk, "root directory", root, ROOT.min(clusters.size))?;
+    let root = read_bytes(disk, "root directory", root, ROOT.min(clusters.size))?;
     let mut slots = root.chunks_exact(SLOT).take_while(|slot| slot[0] != 0);
     let Some(slot) = slots.find(|slot| slot[0] == SLOT_BITMAP) else {
         return Ok(None);
@@ -124,36 +125,18 @@ fn bitmap(
         let mut at = 0;
         while at < clusters.size && done < needed {
             let take = (clusters.size - at).min(WINDOW).min(needed - done);
-            let bytes = read(disk, "allocation bitmap", place + at, take)?;
+            let bytes = read_bytes(disk, "allocation bitmap", place + at, take)?;
             used.mark_clusters(&bytes, done * 8, clusters);
             at += take;
             done += take;
         }
         let entry = geometry.fat.saturating_add(u64::from(cluster) * 4);
         if done < needed && entry.saturating_add(4) <= disk.size() {
-            let next = read(disk, "FAT", entry, 4)?;
+            let next = read_bytes(disk, "FAT", entry, 4)?;
             cluster = read_u32(&next, 0).unwrap_or(0);
         }
     }
     Ok(Some(()))
-}
-
-/// `length` bytes of the volume; callers bound `length`.
-fn read(
-    disk: &dyn Disk,
-    what: &'static str,
-    offset: u64,
-    length: u64,
-) -> Result<Vec<u8>, VolumeError> {
-    let failed = |source| VolumeError::Read {
-        what,
-        offset,
-        source,
-    };
-    let length = usize::try_from(length).map_err(|e| failed(std::io::Error::other(e)))?;
-    let mut bytes = vec![0; length];
-    disk.read_at(offset, &mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {

@@ -29,21 +29,3 @@ use crate::disk::Disk;
 pub fn open(disk: &dyn Disk) -> Result<Box<dyn Reader + '_>, VolumeError> {
     Ok(Box::new(FatReader::open(disk)?))
 }
-
-/// `length` bytes of the volume at `offset`; callers bound `length`.
-fn read_bytes(
-    disk: &dyn Disk,
-    what: &'static str,
-    offset: u64,
-    length: u64,
-) -> Result<Vec<u8>, VolumeError> {
-    let failed = |source| VolumeError::Read {
-        what,
-        offset,
-        source,
-    };
-    let length = usize::try_from(length).map_err(|error| failed(std::io::Error::other(error)))?;
-    let mut bytes = vec![0; length];
-    disk.read_at(offset, &mut bytes).map_err(failed)?;
-    Ok(bytes)
-}

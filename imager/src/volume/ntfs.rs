@@ -7,6 +7,7 @@
 mod record;
 
 use super::VolumeError;
+use super::bytes::read_bytes;
 use super::used::{Allocation, Clusters, Used};
 use crate::disk::Disk;
 use record::{Record, Value};
@@ -76,7 +77,7 @@ pub fn allocation(disk: &dyn Disk) -> Result<Allocation, VolumeError> {
     if disk.size() < 512 {
         return unknown("it is too small");
     }
-    let Some(geometry) = Geometry::decode(&read(disk, "boot sector", 0, 512)?) else {
+    let Some(geometry) = Geometry::decode(&read_bytes(disk, "boot sector", 0, 512)?) else {
         return unknown("its boot sector is not understood");
     };
     let length = geometry.clusters.checked_mul(geometry.cluster);
@@ -124,7 +125,9 @@ fn is_clean(disk: &dyn Disk, geometry: &Geometry) -> Result<Option<bool>, Volume
         .first()
         .and_then(|run| run.first.checked_mul(geometry.cluster));
     match place.filter(|place| place.saturating_add(4096) <= disk.size()) {
-        Some(place) => Ok(Some(record::log_is_empty(&read(disk, "log", place, 4096)?))),
+        Some(place) => Ok(Some(record::log_is_empty(&read_bytes(
+            disk, "log", place, 4096,
+        )?))),
         None => Ok(None),
     }
 }
@@ -138,7 +141,7 @@ fn file_record(
     if place.saturating_add(geometry.record) > disk.size() {
         return Ok(None);
     }
-    let bytes = read(disk, "file record", place, geometry.record)?;
+    let bytes = read_bytes(disk, "file record", place, geometry.record)?;
     Ok(Record::decode(bytes))
 }
 
@@ -176,31 +179,13 @@ fn used(disk: &dyn Disk, geometry: &Geometry, value: &Value) -> Result<Option<Us
         let mut at = 0;
         while at < length && done < needed {
             let take = (length - at).min(WINDOW).min(needed - done);
-            let bytes = read(disk, "bitmap", from + at, take)?;
+            let bytes = read_bytes(disk, "bitmap", from + at, take)?;
             used.mark_clusters(&bytes, done * 8, clusters);
             at += take;
             done += take;
         }
     }
     Ok((done >= needed).then_some(used))
-}
-
-/// `length` bytes of the volume; callers bound `length`.
-fn read(
-    disk: &dyn Disk,
-    what: &'static str,
-    offset: u64,
-    length: u64,
-) -> Result<Vec<u8>, VolumeError> {
-    let failed = |source| VolumeError::Read {
-        what,
-        offset,
-        source,
-    };
-    let length = usize::try_from(length).map_err(|e| failed(std::io::Error::other(e)))?;
-    let mut bytes = vec![0; length];
-    disk.read_at(offset, &mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,12 +4,10 @@ use image_format::entry::{Content, Entry, Kind, Piece};
 use image_format::image::VolumeTree;
 use image_format::layout::{Partition, Volume};
 
-use super::used::Used;
+use super::used::{PIECE, Used};
 use super::{Builder, Data, Found, Layout, Reader, Run, VolumeError, Write};
 use crate::disk::Disk;
 
-/// Pieces are kept or left out in this unit, so that they dedup between images.
-pub const PIECE: u64 = 64 * 1024;
 /// Bytes looked at in one read.
 const WINDOW: u64 = 4 << 20;
 /// Zeros are written in windows of this many bytes.

@@ -1,7 +1,8 @@
 //! Which pieces of a foreign volume hold data, as its own allocation bitmap
 //! says: the rest need not be read, and is a hole in the image.
 
-use super::raw::PIECE;
+/// Pieces are kept or left out in this unit, so that they dedup between images.
+pub(crate) const PIECE: u64 = 64 * 1024;
 
 /// One bit for each piece of [`PIECE`] bytes; a piece with one used cluster
 /// counts as used, so that pieces of two images of one base are equal.

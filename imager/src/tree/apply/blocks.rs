@@ -5,7 +5,8 @@ use image_format::ids::ChunkRef;
 use image_format::job::ChunkInBlock;
 use image_format::store::BlockPlace;
 
-use super::{Run, TreeError};
+use super::run::Run;
+use crate::tree::error::TreeError;
 use crate::tree::place::Deposit;
 
 /// Fetches a block and checks it with all chunks that are wanted of it.

@@ -6,10 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::{Errno, Result};
 
-use super::names::Laid;
-use super::{MARKER, Run, TreeError, at};
+use super::laid::Laid;
+use super::run::{Run, at};
+use crate::tree::error::TreeError;
 use crate::tree::held::{FLAGS, STILL};
-use crate::tree::place::{FolderId, ROOT, beneath, device_of, text};
+use crate::tree::marker::MARKER;
+use crate::tree::place::{ROOT, beneath, device_of, known, text};
 use crate::tree::plan::{for_each_name, is_lost_and_found};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
@@ -46,16 +48,6 @@ pub(super) fn extras(run: &Run<'_>, laid: &mut Laid) -> std::result::Result<u64,
     }
     laid.known = Vec::new();
     Ok(removed)
-}
-
-/// What stands for a name in a folder: 16 bytes instead of the name.
-pub(crate) fn known(folder: FolderId, name: &[u8]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&folder.to_le_bytes());
-    hasher.update(name);
-    let mut short = [0; 16];
-    hasher.finalize_xof().fill(&mut short);
-    short
 }
 
 fn names(folder: &OwnedFd) -> Result<Vec<Vec<u8>>> {

@@ -8,8 +8,10 @@ use image_format::entry::{Content, Entry, Kind, Piece};
 use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::names::{Have, note};
-use super::{Run, TreeError, at, clear, hands, settle};
+use super::run::{Run, at};
+use super::waiting::{Have, note};
+use super::{clear, settle};
+use crate::tree::error::TreeError;
 use crate::tree::metadata;
 use crate::tree::place::{FolderId, Rows, Temper, beneath, text};
 use crate::tree::plan::{Others, is_lost_and_found};
@@ -121,7 +123,7 @@ fn kept(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, found: &Stat) -> rustix:
             {
                 return Ok(Kept::Nothing);
             }
-            hands::named(run, folder, entry, false)?;
+            settle::named(run, folder, entry, false)?;
             Ok(Kept::All)
         }
         (Kind::File, FileType::RegularFile) => {

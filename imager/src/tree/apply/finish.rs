@@ -5,8 +5,10 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::names::Laid;
-use super::{Phase, Run, TreeError, at, clear, settle};
+use super::laid::Laid;
+use super::run::{Phase, Run, at};
+use super::{clear, settle};
+use crate::tree::error::TreeError;
 use crate::tree::held::STILL;
 use crate::tree::place::{ROOT, Temper, beneath};
 

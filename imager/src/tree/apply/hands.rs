@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use image_format::entry::{Content, Entry, Kind};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Result;
 
-use super::{Run, TreeError, at, existing, settle};
-use crate::tree::held::{Owners, STILL};
-use crate::tree::place::{FolderId, Rows, Temper, Unopened, beneath};
+use super::run::{Run, at, cores};
+use super::{existing, settle};
+use crate::tree::error::TreeError;
+use crate::tree::place::{FolderId, Rows, Temper, beneath};
 
 /// Entries handed over at a time.
 const BATCH: usize = 64;
@@ -42,7 +43,7 @@ impl Pool {
     ) -> Self {
         let (send, receive) = sync_channel::<Vec<Small>>(WAITING);
         let receive = Arc::new(Mutex::new(receive));
-        for _ in 0..super::cores() {
+        for _ in 0..cores() {
             let receive = Arc::clone(&receive);
             scope.spawn(move || work(run, rows, &receive));
         }
@@ -170,30 +171,5 @@ fn special(run: &Run<'_>, folder: &OwnedFd, entry: &Entry) -> Result<()> {
         Kind::Fifo => rustix::fs::mknodat(folder, name, FileType::Fifo, mode, 0)?,
         Kind::Directory | Kind::File | Kind::Socket | Kind::RawVolume => return Ok(()),
     }
-    named(run, folder, entry, true)
-}
-
-/// Sets metadata on a thing that is not to be opened; `fresh` if it was just made.
-pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, fresh: bool) -> Result<()> {
-    let name = entry.name();
-    let can = &run.plan.can;
-    let times = settle::times(entry.times.modified, entry.times.accessed);
-    let is_link = matches!(entry.kind, Kind::Symlink(_));
-    let ours = (entry.uid, entry.gid) == can.new;
-    if is_link && fresh && ours && entry.xattrs.is_empty() {
-        return rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW);
-    }
-    let thing = Unopened::hold(folder, name)?;
-    if can.owners != Owners::None {
-        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        thing.own(Some(uid), Some(gid))?;
-    }
-    for xattr in &entry.xattrs {
-        thing.attribute(xattr)?;
-    }
-    if can.modes && !is_link {
-        thing.change_mode(entry.mode)?;
-    }
-    debug_assert_eq!(entry.flags & !STILL, 0, "only files and folders have flags");
-    rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+    settle::named(run, folder, entry, true)
 }

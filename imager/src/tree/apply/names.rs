@@ -5,54 +5,19 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use image_format::entry::{Content, Entry, Kind, Piece, Timestamp};
-use image_format::fetch::MissingChunk;
+use image_format::entry::{Content, Entry, Kind, Piece};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use super::hands::{self, Small};
-use super::{Phase, Run, TreeError, at, clear, has_own_flags};
-use crate::tree::held::Holder;
-use crate::tree::place::{
-    Deposit, FileRow, FolderId, Folders, PlaceError, ROOT, Rows, Temper, Trail, text,
-};
+use super::laid::{FolderRow, Laid, Link, Still};
+use super::run::{Phase, Run, at};
+use super::waiting::{Have, note};
+use super::{clear, existing};
+use crate::tree::error::TreeError;
+use crate::tree::held::{Holder, STILL};
+use crate::tree::place::{FolderId, Folders, PlaceError, ROOT, Rows, Temper, Trail, known, text};
 use crate::tree::plan::Origin;
-
-/// What the later steps need to know.
-pub(super) struct Laid {
-    pub(super) folders: Folders,
-    /// For each folder what is set on it last.
-    pub(super) folder_rows: Vec<FolderRow>,
-    pub(super) rows: Rows,
-    /// Further names of hard links.
-    pub(super) links: Vec<Link>,
-    /// What becomes immutable or append-only in the end.
-    pub(super) still: Vec<Still>,
-    /// Hashes of all names of the image, where extras are removed later.
-    pub(super) known: Vec<[u8; 16]>,
-}
-
-/// A folder that is finished last.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FolderRow {
-    pub(super) temper: u32,
-    pub(super) modified: Timestamp,
-    pub(super) accessed: Timestamp,
-}
-
-/// A further name.
-pub(super) struct Link {
-    /// Folder and name of the first.
-    pub(super) first: (FolderId, u32),
-    /// Folder and name of this one.
-    pub(super) name: (FolderId, u32),
-}
-
-/// A file that becomes immutable or append-only.
-pub(super) struct Still {
-    pub(super) name: (FolderId, u32),
-    pub(super) flags: u32,
-}
 
 /// Walks through the image once. All folders are there afterwards, and all that
 /// needs no block.
@@ -134,7 +99,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         };
         let (folder, name) = self.trail.parent(&entry.path).ok_or_else(strange)?;
         if self.run.plan.wishes.reuse {
-            self.known.push(clear::known(folder, name));
+            self.known.push(known(folder, name));
         }
         if let Some(first) = entry.link.and_then(|link| self.by_link.get(&link)) {
             let first = *first;
@@ -145,7 +110,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         if entry.kind == Kind::Directory {
             return self.folder(&entry, folder, name);
         }
-        let own_flags = has_own_flags(&entry);
+        let own_flags = entry.flags & STILL != 0;
         let needs_block = has_chunk(&entry.content);
         let place = if entry.link.is_some() || own_flags || needs_block {
             (folder, self.folders.names.push(name)?)
@@ -185,7 +150,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let made = rustix::fs::mkdirat(&*fd, name, Mode::RWXU);
         let taken = match made {
             Ok(()) => false,
-            Err(Errno::EXIST) => super::existing::folder(self.run, &fd, name, &entry.path)?,
+            Err(Errno::EXIST) => existing::folder(self.run, &fd, name, &entry.path)?,
             Err(error) => return Err(at("making", &entry.path)(error)),
         };
         let id = self.folders.push(parent, name)?;
@@ -231,70 +196,4 @@ fn has_chunk(content: &Content) -> bool {
             .any(|piece| matches!(piece, Piece::Chunk { .. })),
         Content::Empty | Content::Inline(_) => false,
     }
-}
-
-/// What of a file lies there.
-pub(super) enum Have {
-    /// Nothing: it is made.
-    Nothing,
-    /// It is there, as long as it must be; these pieces of it are right.
-    Right(Vec<bool>),
-}
-
-/// Notes a file that waits for blocks, and which parts of them.
-pub(super) fn note(
-    run: &Run<'_>,
-    rows: &mut Rows,
-    entry: &Entry,
-    (folder, name): (FolderId, u32),
-    have: Have,
-) -> Result<(), TreeError> {
-    let Content::Pieces(pieces) = &entry.content else {
-        return Ok(());
-    };
-    let file = u32::try_from(rows.files.len()).map_err(|_| PlaceError::TooMany)?;
-    let temper = rows.temper(Temper::of(entry)).ok_or(PlaceError::TooMany)?;
-    let (mut at, mut parts, mut holes) = (0_u64, 0_u32, false);
-    for (index, piece) in pieces.iter().enumerate() {
-        let is_right = matches!(&have, Have::Right(right) if right.get(index) == Some(&true));
-        match *piece {
-            Piece::Hole { .. } => holes = true,
-            Piece::Chunk { .. } if is_right => {}
-            Piece::Chunk { id, length } => {
-                let (place, chunk) = (run.blocks.find)(&id).ok_or(MissingChunk { id })?;
-                if chunk.length != length {
-                    return Err(TreeError::ChunkLength {
-                        chunk: id,
-                        path: text(&entry.path),
-                        expected: length,
-                        found: chunk.length,
-                    });
-                }
-                let block = rows.block(&place).ok_or(PlaceError::TooMany)?;
-                let from = chunk.offset;
-                rows.deposits.push(Deposit {
-                    block,
-                    from,
-                    length,
-                    file,
-                    at,
-                    chunk: id,
-                });
-                parts = parts.checked_add(1).ok_or(PlaceError::TooMany)?;
-            }
-        }
-        at = at.saturating_add(piece.length());
-    }
-    rows.files.push(FileRow {
-        folder,
-        name,
-        temper,
-        modified: entry.times.modified,
-        accessed: entry.times.accessed,
-        size: at,
-        parts,
-        holes,
-        exists: matches!(have, Have::Right(_)),
-    });
-    Ok(())
 }

@@ -1,15 +1,15 @@
 //! Bytes and metadata through an open descriptor.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use image_format::entry::Timestamp;
-use rustix::fs::{Gid, IFlags, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use image_format::entry::{Entry, Kind, Timestamp};
+use rustix::fs::{AtFlags, Gid, IFlags, Mode, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::{Errno, Result};
 
-use super::Run;
+use super::run::Run;
 use crate::tree::held::{FLAGS, Owners, STILL};
 use crate::tree::metadata;
-use crate::tree::place::Temper;
+use crate::tree::place::{Temper, Unopened};
 
 /// The name of access control lists; a mode and its list are one thing to the kernel.
 const ACL: &[u8] = b"system.posix_acl_";
@@ -121,4 +121,29 @@ pub(super) fn flags(file: impl AsFd, flags: u32) -> Result<()> {
         return Ok(());
     }
     rustix::fs::ioctl_setflags(file, IFlags::from_bits_retain(wanted))
+}
+
+/// Sets metadata on a thing that is not to be opened; `fresh` if it was just made.
+pub(super) fn named(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, fresh: bool) -> Result<()> {
+    let name = entry.name();
+    let can = &run.plan.can;
+    let times = times(entry.times.modified, entry.times.accessed);
+    let is_link = matches!(entry.kind, Kind::Symlink(_));
+    let ours = (entry.uid, entry.gid) == can.new;
+    if is_link && fresh && ours && entry.xattrs.is_empty() {
+        return rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW);
+    }
+    let thing = Unopened::hold(folder, name)?;
+    if can.owners != Owners::None {
+        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+        thing.own(Some(uid), Some(gid))?;
+    }
+    for xattr in &entry.xattrs {
+        thing.attribute(xattr)?;
+    }
+    if can.modes && !is_link {
+        thing.change_mode(entry.mode)?;
+    }
+    debug_assert_eq!(entry.flags & !STILL, 0, "only files and folders have flags");
+    rustix::fs::utimensat(folder, name, &times, AtFlags::SYMLINK_NOFOLLOW)
 }

@@ -170,6 +170,16 @@ fn may_follow(dir: &[u8], path: &[u8]) -> bool {
             .is_some_and(|rest| rest.first().is_none_or(|&byte| byte <= b'/'))
 }
 
+/// What stands for a name in a folder: 16 bytes instead of the name.
+pub(crate) fn known(folder: FolderId, name: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&folder.to_le_bytes());
+    hasher.update(name);
+    let mut short = [0; 16];
+    hasher.finalize_xof().fill(&mut short);
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use image_format::entry::{Entry, Kind};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
+use super::PlanError;
 use super::target::{Found, for_each_name};
-use super::{Others, PlanError, Wishes};
+use super::wish::{Others, Wishes};
 use crate::tree::place::{beneath, device_of};
 
 /// Room in a target. What a file system needs for itself is not counted, so a

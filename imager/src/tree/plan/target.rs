@@ -7,8 +7,9 @@ use image_format::entry::printable;
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
-use super::{Origin, Others, PlanError, Wishes};
-use crate::tree::apply::{MARKER, Marker};
+use super::PlanError;
+use super::wish::{Origin, Others, Wishes};
+use crate::tree::marker::{MARKER, Marker};
 use crate::tree::place::{beneath, open_root};
 
 /// So many names of things in a target are told.

@@ -1,7 +1,7 @@
 //! One entry compared with what has its name.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use image_format::entry::{Content, Entry, Kind, Timestamp, Xattr, printable};
 use image_format::proof::grouped_digest;
@@ -10,7 +10,6 @@ use rustix::io::{Errno, Result};
 
 use super::content::{self, Wrong};
 use super::difference::{Report, TreeWhat, lacking, tell};
-use super::order::Item;
 use crate::tree::held::{Abilities, Owners, STILL};
 use crate::tree::metadata::{self, Stat};
 use crate::tree::place::beneath;
@@ -34,6 +33,16 @@ pub(super) struct Shared<'a> {
     pub(super) how: &'a How,
     pub(super) report: &'a Mutex<Report>,
     pub(super) watch: &'a (dyn Fn(u64) + Sync),
+}
+
+/// An entry and the open folder it lies in.
+pub(super) struct Item {
+    pub(super) folder: Arc<OwnedFd>,
+    pub(super) entry: Entry,
+    /// How many names its inode must have.
+    pub(super) names: u32,
+    /// The first of them, where there are several.
+    pub(super) first: Option<Arc<[u8]>>,
 }
 
 /// What was found of an entry, as far as its proof needs it.

@@ -21,6 +21,12 @@ pub(super) struct Wrong {
     pub(super) length: u64,
 }
 
+/// Reading waits for the medium: more threads than processors.
+pub(super) fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores * 3).clamp(4, 24)
+}
+
 /// Whether the bytes at `at` are those of a piece; `buffer` is used again and again.
 pub(crate) fn holds_piece(
     file: impl AsFd,
@@ -143,7 +149,7 @@ fn wrong_in_long(file: &OwnedFd, starts: &[(u64, &Piece)]) -> Result<Vec<Wrong>>
         all.1 = all.1.or(failure);
     };
     std::thread::scope(|scope| {
-        for _ in 0..super::order::threads() {
+        for _ in 0..threads() {
             scope.spawn(work);
         }
     });

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::difference::{Report, TreeWhat, lacking, tell};
-use crate::tree::apply::{MARKER, known};
-use crate::tree::place::{Descriptors, Folders, ROOT};
+use crate::tree::marker::MARKER;
+use crate::tree::place::{Descriptors, Folders, ROOT, known};
 use crate::tree::plan::{for_each_name, is_lost_and_found};
 
 /// Tells every name in the image's folders whose hash is not in `names`, which

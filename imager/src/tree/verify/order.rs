@@ -2,14 +2,11 @@
 //! together in the order of their paths.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
-use image_format::entry::Entry;
-
-use super::compare::{self, Compared, Shared};
+use super::compare::{self, Compared, Item, Shared};
 use super::proven::Running;
 
 /// Entries of a batch.
@@ -20,22 +17,6 @@ const BATCH_BYTES: u64 = 8 << 20;
 const BATCH_FOLDERS: usize = 12;
 /// Batches that wait.
 const WAITING: usize = 8;
-
-/// Reading waits for the medium: more threads than processors.
-pub(super) fn threads() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    (cores * 3).clamp(4, 24)
-}
-
-/// An entry and the open folder it lies in.
-pub(super) struct Item {
-    pub(super) folder: Arc<OwnedFd>,
-    pub(super) entry: Entry,
-    /// How many names its inode must have.
-    pub(super) names: u32,
-    /// The first of them, where there are several.
-    pub(super) first: Option<Arc<[u8]>>,
-}
 
 /// Entries that are compared by one thread.
 #[derive(Default)]

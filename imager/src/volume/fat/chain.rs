@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::{VolumeError, Write};
 use super::boot::{BootSector, FIXED_DISK};
-use super::read_bytes;
 use crate::disk::Disk;
+use crate::volume::bytes::read_bytes;
 
 /// A table of 2 TiB in clusters of 32 KiB; nobody makes a larger one.
 const LARGEST: u64 = 256 << 20;

@@ -6,9 +6,10 @@ use image_format::layout::Volume;
 use super::super::{Data, Found, Reader, Run, VolumeError};
 use super::boot::BootSector;
 use super::chain::{Extent, Table, Taken};
+use super::name;
 use super::slot::{DIRECTORY, LABEL, LongName, SLOT, Short, Slot};
-use super::{name, read_bytes};
 use crate::disk::Disk;
+use crate::volume::bytes::read_bytes;
 
 /// fatgen103, section 6.3: a directory holds at most 65536 slots.
 const LARGEST_DIRECTORY: u64 = 65536 * SLOT as u64;

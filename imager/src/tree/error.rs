@@ -1,4 +1,4 @@
-//! Why an apply to a directory ended early.
+//! Why an apply to a directory, or a comparison with one, ended early.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use image_format::store::{BlockPlace, StoreError};
 use thiserror::Error;
 
 use crate::tree::place::PlaceError;
-use crate::tree::verify::{TreeDifference, TreeDifferences};
+use crate::tree::verify::difference::{TreeDifference, TreeDifferences};
 
 /// The first failure. The note of the apply stays in the target.
 #[derive(Debug, Error)]
