@@ -1,8 +1,8 @@
 //! Which block holds a chunk: a view over immutable, sorted segments.
 
 mod known;
-mod rows;
-mod segment;
+pub(crate) mod rows;
+pub(crate) mod segment;
 mod sieve;
 
 use std::fmt;

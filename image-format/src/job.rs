@@ -1,7 +1,35 @@
 //! Which block, and which chunks in it: what is indexed, fetched and opened.
 
-use crate::ids::{ChunkId, ChunkRef};
-use crate::store::BlockPlace;
+use std::fmt;
+
+use crate::ids::{BlockId, ChunkId, ChunkRef, PackId};
+
+/// Where a block lies and how long it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockPlace {
+    /// The pack that holds it.
+    pub pack: PackId,
+    /// The block.
+    pub block: BlockId,
+    /// First byte of its header in the pack.
+    pub offset: u64,
+    /// Stored bytes, header included.
+    pub stored: u32,
+    /// Bytes after expanding.
+    pub raw: u32,
+}
+
+impl fmt::Display for BlockPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "block {} at byte {} of pack {}",
+            self.block.short(),
+            self.offset,
+            self.pack.short()
+        )
+    }
+}
 
 /// Where a chunk lies in the raw bytes of its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

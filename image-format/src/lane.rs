@@ -6,6 +6,7 @@
 //! made small meanwhile. What is gathered is bounded in bytes over all lanes.
 
 mod alike;
+mod arrange;
 mod class;
 mod kept;
 
@@ -246,7 +247,7 @@ impl Lanes {
 
     /// A lane's chunks in order, as many blocks as it takes, about equally long.
     fn parts(&self, class: Class, mut lane: Lane) -> Vec<Lane> {
-        alike::arrange(&mut lane.chunks);
+        arrange::arrange(&mut lane.chunks);
         let (target, limit) = (self.target(class), self.limit(class));
         if lane.bytes <= limit {
             return vec![lane];

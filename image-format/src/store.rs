@@ -4,50 +4,24 @@
 //! hash of their bytes; what is in them is the business of those who read them.
 
 pub mod dir;
+mod error;
 pub mod memory;
+mod name;
 mod pointer;
 pub mod trash;
 
-use std::error::Error as StdError;
-use std::fmt;
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use crate::ids::{BlockId, ChunkId, ImageId, PackId, SegmentId};
-use crate::index::{Segment, SegmentBytes};
+use crate::ids::{ChunkId, ImageId, PackId, SegmentId};
+use crate::index::rows::SegmentBytes;
+use crate::index::segment::Segment;
 
+pub use crate::job::BlockPlace;
 pub use dir::DirStore;
+pub use error::StoreError;
 pub use memory::{Fault, MemoryStore};
+pub use name::RefName;
 pub use trash::{LeaseId, Object, Run, Trashed};
-
-/// Where a block lies and how long it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BlockPlace {
-    /// The pack that holds it.
-    pub pack: PackId,
-    /// The block.
-    pub block: BlockId,
-    /// First byte of its header in the pack.
-    pub offset: u64,
-    /// Stored bytes, header included.
-    pub stored: u32,
-    /// Bytes after expanding.
-    pub raw: u32,
-}
-
-impl fmt::Display for BlockPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "block {} at byte {} of pack {}",
-            self.block.short(),
-            self.offset,
-            self.pack.short()
-        )
-    }
-}
 
 /// Whatever can hand out stored blocks: a share, a file, a server.
 pub trait Source: Send + Sync {
@@ -56,21 +30,6 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// The bytes cannot be had.
     fn block(&self, place: &BlockPlace) -> Result<Vec<u8>, StoreError>;
-}
-
-/// One stored ref: the name of an image and how often it was captured.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RefName {
-    /// The image's name.
-    pub name: String,
-    /// Which capture under this name, from 1.
-    pub sequence: u64,
-}
-
-impl fmt::Display for RefName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.sequence)
-    }
 }
 
 /// What is known of a pack without reading it.
@@ -325,113 +284,4 @@ pub struct Holder {
     pub pid: u32,
     /// When it began, in ticks since the boot.
     pub started: u64,
-}
-
-/// What went wrong at a store.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// It is not there.
-    #[error("{what} {name} is not in the store")]
-    Missing {
-        /// Pack, index segment, manifest or ref.
-        what: &'static str,
-        /// Which.
-        name: String,
-    },
-    /// The file is shorter than the index says.
-    #[error("{place} reaches past the end of the pack")]
-    Range {
-        /// What was asked for.
-        place: BlockPlace,
-    },
-    /// A pack is shorter than what was asked of it.
-    #[error("pack {} has no {length} bytes from byte {offset}", pack.short())]
-    Short {
-        /// Which.
-        pack: PackId,
-        /// From where.
-        offset: u64,
-        /// How many.
-        length: u32,
-    },
-    /// The bytes do not belong to the name they were given.
-    #[error("{what} {name} was refused: {reason}")]
-    Refused {
-        /// Pack, index segment, manifest or ref.
-        what: &'static str,
-        /// Which.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-    /// Another capture took this sequence.
-    #[error("ref {at} exists already or does not follow the newest one (sequence {newest})")]
-    Conflict {
-        /// What should have been written.
-        at: RefName,
-        /// The newest sequence there is, 0 for none.
-        newest: u64,
-    },
-    /// The medium is full.
-    #[error(
-        "no room left for {}: make room, as with `mimeo share gc`, and begin again; nothing that was there is touched",
-        path.display()
-    )]
-    Full {
-        /// What was being written.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The share may only be read by this program.
-    #[error(
-        "{} may only be read by this program: it has the feature {feature:?}; use a newer program to write",
-        path.display()
-    )]
-    ReadOnly {
-        /// Where.
-        path: PathBuf,
-        /// What this program does not know.
-        feature: String,
-    },
-    /// The medium failed.
-    #[error("{doing} {}", path.display())]
-    Io {
-        /// What was being done, as `writing`.
-        doing: &'static str,
-        /// To which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Not a share, or one of another version.
-    #[error("{} is not a share this program can use: expected {expected}, found {found}", path.display())]
-    Format {
-        /// Where.
-        path: PathBuf,
-        /// What it should be.
-        expected: &'static str,
-        /// What stands there, and what to do.
-        found: String,
-    },
-    /// A fault that a simulation asked for.
-    #[error("stopped by the simulation at operation {operation}")]
-    Stopped {
-        /// The operation's number, from 0.
-        operation: u64,
-    },
-    /// A store that lies elsewhere failed.
-    #[error("{doing} failed")]
-    Remote {
-        /// What was being done.
-        doing: String,
-        /// Whether trying again later may help.
-        retry: bool,
-        /// Why.
-        #[source]
-        source: Box<dyn StdError + Send + Sync>,
-    },
 }

@@ -1,16 +1,14 @@
 //! The footer: the last 4096 bytes of a generation, and its commit. What a
 //! reader needs to find everything else is here.
 
+use super::kind::FOOTER_PAYLOAD;
 use super::payload::{PayloadError, expect};
 use super::section::{HEADER, HEADER_LENGTH};
 use crate::bytes::Fields;
 
 /// Header and payload together: fixed, so that the end of a file is enough to find it.
-pub const FOOTER_LENGTH: u64 = FOOTER as u64;
-const FOOTER: usize = 4096;
-/// The payload alone.
-pub(super) const PAYLOAD_LENGTH: u64 = PAYLOAD as u64;
-const PAYLOAD: usize = FOOTER - HEADER;
+pub const FOOTER_LENGTH: u64 = HEADER_LENGTH + FOOTER_PAYLOAD;
+const PAYLOAD: usize = 4096 - HEADER;
 
 /// generation 8, begins 8, total 8, sections 8, images at 8, table at 8, blocks 8,
 /// parts at 8, chain 32; the rest is reserved and zero.
@@ -65,7 +63,7 @@ impl Footer {
     /// # Errors
     /// What is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, PayloadError> {
-        expect("length of the footer", PAYLOAD_LENGTH, bytes.len() as u64)?;
+        expect("length of the footer", FOOTER_PAYLOAD, bytes.len() as u64)?;
         let mut fields = Fields::new(bytes);
         let footer = Self {
             generation: fields.u64()?,

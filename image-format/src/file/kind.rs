@@ -5,6 +5,9 @@ use std::fmt;
 use crate::block::MAX_STORED;
 use crate::manifest::MAX_ROOT;
 
+/// A footer's payload: with the header of its section 4096 bytes.
+pub(super) const FOOTER_PAYLOAD: u64 = 4000;
+
 /// What a section holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -73,7 +76,7 @@ impl Kind {
             Self::Block => MAX_STORED as u64,
             Self::Part => super::parts::HEAD_LENGTH,
             Self::Parts => 1 << 20,
-            Self::Footer => super::footer::PAYLOAD_LENGTH,
+            Self::Footer => FOOTER_PAYLOAD,
             Self::Unknown(_) => u64::MAX,
         }
     }

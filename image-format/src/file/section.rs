@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::kind::Kind;
 use crate::bytes::{CutOff, Fields};
+use crate::ids::PackId;
 
 /// Bytes before the payload.
 pub const HEADER_LENGTH: u64 = HEADER as u64;
@@ -44,6 +45,16 @@ impl FileId {
         let mut id = [0; 16];
         hasher.finalize_xof().fill(&mut id);
         Self(id)
+    }
+
+    /// The pack that blocks of a single file are said to lie in: the file
+    /// itself, heads of parts not counted.
+    pub(super) fn pack(&self) -> PackId {
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(b"mimeo single file as a pack 1\0")
+            .update(&self.0);
+        PackId::from(hasher.finalize())
     }
 }
 

@@ -4,23 +4,12 @@ use std::time::SystemTime;
 
 use super::kind::Kind;
 use super::open::{MimFile, read_payload, section_at};
-use super::section::FileId;
 use super::{FileError, ImageRow};
 use crate::block::MAX_STORED;
 use crate::ids::{ImageId, PackId, SegmentId};
 use crate::store::{
     BlockPlace, LeaseId, PackFacts, RefName, Run, Source, Store, StoreError, Trashed,
 };
-
-/// The pack that blocks of a single file are said to lie in: the file itself,
-/// heads of parts not counted.
-pub(super) fn pack_id(file: &FileId) -> PackId {
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(b"mimeo single file as a pack 1\0")
-        .update(&file.0);
-    PackId::from(hasher.finalize())
-}
 
 impl MimFile {
     fn failed(&self, error: FileError) -> StoreError {
@@ -44,7 +33,7 @@ impl MimFile {
     }
 
     fn check_pack(&self, id: &PackId) -> Result<(), StoreError> {
-        if *id == pack_id(&self.file) {
+        if *id == self.file.pack() {
             Ok(())
         } else {
             Err(missing("pack", id))
@@ -82,7 +71,7 @@ impl Store for MimFile {
     }
 
     fn list_packs(&self) -> Result<Vec<PackId>, StoreError> {
-        Ok(vec![pack_id(&self.file)])
+        Ok(vec![self.file.pack()])
     }
 
     fn read_pack(&self, id: &PackId) -> Result<Vec<u8>, StoreError> {

@@ -10,7 +10,6 @@ use super::order::Order;
 use super::parts::PartHead;
 use super::payload::PayloadError;
 use super::section::{FileId, HEADER, HEADER_LENGTH, Section, SectionError};
-use super::store::pack_id;
 use super::write::TABLE_ROWS;
 use super::{BlockHead, FileError, Place};
 use crate::index::Segment;
@@ -231,7 +230,7 @@ impl<I: Input> SectionStream<I> {
             return Err(refuse("too many blocks without a block table"));
         }
         let offset = place.at.saturating_add(HEADER_LENGTH);
-        let job = head.job(pack_id(&section.file), offset);
+        let job = head.job(section.file.pack(), offset);
         self.untold_rows = self.untold_rows.saturating_add(job.chunks.len());
         self.untold.push(job.clone());
         Ok(job)

@@ -130,8 +130,7 @@ impl<'s> SectionWriter<'s> {
         self.put(Kind::Chunks, &list)?;
         let at = self.put_linked(Kind::Block, 0, *head.block.as_bytes(), stored)?;
         let offset = at.saturating_add(super::HEADER_LENGTH);
-        self.untold
-            .push(head.job(super::store::pack_id(&self.file), offset));
+        self.untold.push(head.job(self.file.pack(), offset));
         self.untold_rows += head.chunks.len();
         self.blocks += 1;
         if self.untold_rows >= TABLE_ROWS {

@@ -16,8 +16,7 @@ use super::sieve::{Sieve, Sifting};
 use crate::bytes::{CutOff, Fields};
 use crate::features::{self, UnknownFeatures};
 use crate::ids::{BlockId, ChunkId, ChunkRef, PackId};
-use crate::job::{BlockJob, ChunkInBlock};
-use crate::store::BlockPlace;
+use crate::job::{BlockJob, BlockPlace, ChunkInBlock};
 
 const MAGIC: [u8; 8] = *b"mimeoidx";
 const VERSION: u32 = 1;
