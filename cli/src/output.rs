@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 /// Prints `value` as JSON, or what `people` says.
 pub(crate) fn show<T: Serialize>(
@@ -109,24 +110,13 @@ pub(crate) fn to_the_second(seconds: u64) -> String {
     format!("{} {hours:02}:{minutes:02}:{:02}", day(seconds), rest % 60)
 }
 
-/// The day of a moment, as `2026-11-21`.
+/// The day of a moment, as `2026-11-21`; as a number where no calendar has it.
 fn day(seconds: u64) -> String {
-    let days = seconds / 86_400;
-    // Days to a date, counted in eras of 400 years that begin in March.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    let moment = i64::try_from(seconds).map(OffsetDateTime::from_unix_timestamp);
+    match moment {
+        Ok(Ok(moment)) => moment.date().to_string(),
+        _ => seconds.to_string(),
+    }
 }
 
 /// A line on a terminal that shows how far long work has come.

@@ -1,6 +1,8 @@
 //! What somebody tries who uses the program for the first time: wrong sources,
 //! wrong targets, odd names. What cannot be is refused before anything changes.
 
+mod beside;
+
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -10,16 +12,18 @@ use image_format::DirStore;
 use image_format::ingest::{ImageWriter, Ingest, IngestOptions, NewImage};
 use image_format::layout::{DiskLayout, Scheme};
 
+use beside::Beside;
+
 /// A share and a captured directory called `tree` beside it.
 struct Room {
-    folder: tempfile::TempDir,
+    beside: Beside,
 }
 
 impl Room {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        DirStore::init(&folder.path().join("share")).unwrap();
-        let room = Self { folder };
+        let room = Self {
+            beside: Beside::new(),
+        };
         std::fs::create_dir_all(room.path("source/sub")).unwrap();
         std::fs::write(room.path("source/Gr\u{fc}\u{df}e"), "six...").unwrap();
         std::fs::write(room.path("source/tab\there"), "x").unwrap();
@@ -34,7 +38,7 @@ impl Room {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.beside.path(name)
     }
 
     fn text(&self, name: &str) -> String {
@@ -42,20 +46,15 @@ impl Room {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mimeo"));
-        command.args(words).arg("--share").arg(self.path("share"));
-        command
+        self.beside.command(words)
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
+        self.beside.run(words)
     }
 
     fn says(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words:?}: {error}");
-        String::from_utf8(output.stdout).unwrap()
+        self.beside.says(words)
     }
 
     /// Fails with this code, and with these words.

@@ -1,5 +1,7 @@
 //! `mimeo image` on small shares, through the program itself.
 
+mod beside;
+
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -10,46 +12,40 @@ use image_format::entry::{Entry, Kind, Timestamp, Xattr};
 use image_format::ingest::{ImageWriter, Ingest, IngestOptions, NewImage};
 use image_format::layout::{DiskLayout, Partition, Scheme, Volume};
 
+use beside::Beside;
+
 const HOLE: u64 = 1 << 20;
 
 /// A share with two versions of a tree called `pc` and a disk called `disk`.
 struct Room {
-    folder: tempfile::TempDir,
+    beside: Beside,
 }
 
 impl Room {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let share = folder.path().join("share");
-        DirStore::init(&share).unwrap();
-        let store = DirStore::open(&share).unwrap();
+        let beside = Beside::new();
+        let store = DirStore::open(&beside.path("share")).unwrap();
         for version in 1..3 {
             write(&store, "pc", DiskLayout::tree(), &[(0, tree(version))]);
         }
         write(&store, "disk", disk(), &[(0, raw()), (1, tree(1))]);
-        Self { folder }
+        Self { beside }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.beside.path(name)
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mimeo"));
-        command.arg("image").args(words);
-        command.arg("--share").arg(self.path("share"));
-        command
+        self.beside.command(&image(words))
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        self.command(words).output().unwrap()
+        self.beside.run(&image(words))
     }
 
     fn says(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{words:?}: {error}");
-        String::from_utf8(output.stdout).unwrap()
+        self.beside.says(&image(words))
     }
 
     fn json(&self, words: &[&str]) -> serde_json::Value {
@@ -62,6 +58,10 @@ impl Room {
         assert!(output.stdout.is_empty(), "{words:?}");
         String::from_utf8(output.stderr).unwrap()
     }
+}
+
+fn image<'w>(words: &[&'w str]) -> Vec<&'w str> {
+    [&["image"], words].concat()
 }
 
 type File = (Entry, Vec<Option<Vec<u8>>>);

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::service::shares::MAIN;
+/// The share that machines are deployed from is called this.
+pub(crate) const MAIN: &str = "main";
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

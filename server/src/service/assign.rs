@@ -4,6 +4,7 @@
 use api::messages::machine::ImageChoice;
 use image_format::image::ImageRecord;
 use inventory::MachineFacts;
+use time::OffsetDateTime;
 
 use crate::db::{KnownMachine, RunStanding, StoredRun};
 use crate::error::Refusal;
@@ -105,24 +106,13 @@ pub(crate) fn image_choice(record: &ImageRecord) -> ImageChoice {
     }
 }
 
-/// Seconds since 1970 as a date in UTC (days to civil, proleptic Gregorian).
+/// Seconds since 1970 as a date in UTC; as a number where no calendar has it.
 fn date(seconds: u64) -> String {
-    // Years count from March: then the leap day is the last of its year.
-    let days = seconds / 86_400 + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+    let moment = i64::try_from(seconds).map(OffsetDateTime::from_unix_timestamp);
+    match moment {
+        Ok(Ok(moment)) => moment.date().to_string(),
+        _ => seconds.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use image_format::store::RefName;
 use image_format::{ImageId, PackId, refs};
 use tracing::warn;
 
+use crate::config::MAIN;
 use crate::db::{KnownMachine, RunStanding, StoredRun};
 use crate::error::{Refusal, chain};
 use crate::service::record::run_over;
-use crate::service::shares::MAIN;
 use crate::service::tokens::Rights;
 use crate::service::{House, token_hash};
 

@@ -8,11 +8,8 @@ use image_format::store::DirStore;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::vault::{Memory, Vault};
-use crate::config::Config;
+use crate::config::{Config, MAIN};
 use crate::error::Refusal;
-
-/// What machines are deployed from is called this.
-pub(crate) const MAIN: &str = "main";
 
 /// KiB of bodies in memory at once: one of the longest packs, or several usual ones.
 const ROOM: u32 = 600 << 10;

@@ -3,7 +3,7 @@
 
 use api::messages::machine::Standing;
 use api::messages::operator::{Approval, Machine, NewMachine, RunList};
-use api::messages::run::{Assignment, CaptureWish, EventsStored, Work};
+use api::messages::run::{Assignment, CaptureWish, Work};
 use api::messages::store::{Answer, Call, Verb, frame, unframe};
 use api::routes;
 use axum::http::{Method, StatusCode};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use task_sequences::EventKind;
 
 use super::caller::Caller;
-use super::world::{Answered, Server, World, capture, code_of, events, facts, finished, started};
+use super::world::{Answered, Server, World, capture, code_of, facts, finished, started};
 use crate::service::roster::Recognised;
 
 fn wish(name: &str) -> CaptureWish {
@@ -44,17 +44,6 @@ async fn running(world: &World, server: &Server) -> (String, Assignment) {
     order(server, world, Some(wish("office"))).await.unwrap();
     let caller = Caller::hello(server, facts(1)).await;
     caller.assigned(server).await
-}
-
-async fn tell(
-    server: &Server,
-    token: &str,
-    first: u64,
-    kinds: Vec<EventKind>,
-) -> Answered<EventsStored> {
-    server
-        .post(routes::EVENTS, Some(token), &events(first, kinds))
-        .await
 }
 
 /// Asks a share; the code of the refusal when it is one.
@@ -105,7 +94,8 @@ async fn a_whole_capture_needs_no_name_and_leaves_the_machine_to_its_disk() {
     assert_eq!(assignment.name, "office");
     let ordered = assignment.work.capture().unwrap();
     assert_eq!((ordered.parent, ordered.after), (None, 0));
-    tell(&server, &token, 0, vec![started("capture-image")])
+    server
+        .tell(&token, 0, vec![started("capture-image")])
         .await
         .unwrap();
     let record = capture(&store(&world), "office", 9);
@@ -115,7 +105,7 @@ async fn a_whole_capture_needs_no_name_and_leaves_the_machine_to_its_disk() {
         started("restart"),
         finished("restart"),
     ];
-    tell(&server, &token, 1, rest).await.unwrap();
+    server.tell(&token, 1, rest).await.unwrap();
 
     let runs: RunList = server
         .get(routes::RUNS, Some(&world.operator))
@@ -200,7 +190,7 @@ async fn a_run_that_applies_opens_no_share_at_all() {
     assert!(assignment.work.image().is_some());
     let refused = ask(&server, &token, "main", &about(Verb::ListRefs, &""), &[]).await;
     assert_eq!(refused.unwrap_err(), "unauthorised");
-    let claimed = tell(&server, &token, 0, vec![captured(&world.debian)]).await;
+    let claimed = server.tell(&token, 0, vec![captured(&world.debian)]).await;
     assert_eq!(code_of(claimed), "not-captured");
 }
 
@@ -255,7 +245,8 @@ async fn an_image_that_is_not_this_runs_is_not_believed() {
     let server = world.server().await;
     let before = capture(&store(&world), "office", 9);
     let (token, _) = running(&world, &server).await;
-    tell(&server, &token, 0, vec![started("capture-image")])
+    server
+        .tell(&token, 0, vec![started("capture-image")])
         .await
         .unwrap();
     let missing = ImageRecord {
@@ -263,7 +254,7 @@ async fn an_image_that_is_not_this_runs_is_not_believed() {
         ..before.clone()
     };
     for wrong in [&before, &missing, &world.debian] {
-        let refused = tell(&server, &token, 1, vec![captured(wrong)]).await;
+        let refused = server.tell(&token, 1, vec![captured(wrong)]).await;
         assert_eq!(code_of(refused), "not-captured", "{wrong:?}");
     }
     let made = capture(&store(&world), "office", 10);
@@ -271,13 +262,11 @@ async fn an_image_that_is_not_this_runs_is_not_believed() {
         image: before.image,
         ..made.clone()
     };
-    let refused = tell(&server, &token, 1, vec![captured(&other)]).await;
+    let refused = server.tell(&token, 1, vec![captured(&other)]).await;
     assert_eq!(code_of(refused), "not-captured");
-    let receipt = tell(&server, &token, 1, vec![EventKind::ReceiptStored]).await;
+    let receipt = server.tell(&token, 1, vec![EventKind::ReceiptStored]).await;
     assert_eq!(code_of(receipt), "no-receipt");
-    tell(&server, &token, 1, vec![captured(&made)])
-        .await
-        .unwrap();
+    server.tell(&token, 1, vec![captured(&made)]).await.unwrap();
 }
 
 #[tokio::test]
@@ -291,7 +280,8 @@ async fn a_failed_capture_waits_for_a_person_and_what_was_ordered_before_it_neve
         step: "capture-image".into(),
         reason: "the journal is unclean".into(),
     };
-    tell(&server, &token, 0, vec![started("capture-image"), failed])
+    server
+        .tell(&token, 0, vec![started("capture-image"), failed])
         .await
         .unwrap();
     let refused = ask(&server, &token, "main", &about(Verb::ListRefs, &""), &[]).await;
@@ -379,7 +369,5 @@ async fn an_order_to_capture_outlives_a_restart_of_the_server() {
         .await;
     assert_eq!(again, first);
     assert_eq!(made.sequence, 1);
-    tell(&server, &token, 0, vec![captured(&made)])
-        .await
-        .unwrap();
+    server.tell(&token, 0, vec![captured(&made)]).await.unwrap();
 }

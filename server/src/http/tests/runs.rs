@@ -2,7 +2,7 @@
 
 use api::messages::machine::Standing;
 use api::messages::operator::{RunDetail, RunList};
-use api::messages::run::{Assignment, EventList, EventsStored};
+use api::messages::run::{Assignment, EventList};
 use api::{Receipt, routes};
 use axum::http::StatusCode;
 use inventory::OsFacts;
@@ -10,24 +10,13 @@ use serde_json::Value;
 use task_sequences::EventKind;
 
 use super::caller::Caller;
-use super::world::{Answered, Server, World, code_of, events, facts, finished, started};
+use super::world::{Answered, Server, World, code_of, facts, finished, started};
 
 async fn running(world: &World, server: &Server) -> (Caller, String, Assignment) {
     server.pre_stage(world, true).await.unwrap();
     let caller = Caller::hello(server, facts(1)).await;
     let (token, assignment) = caller.assigned(server).await;
     (caller, token, assignment)
-}
-
-async fn tell(
-    server: &Server,
-    token: &str,
-    first: u64,
-    kinds: Vec<EventKind>,
-) -> Answered<EventsStored> {
-    server
-        .post(routes::EVENTS, Some(token), &events(first, kinds))
-        .await
 }
 
 async fn hand_in(server: &Server, token: &str, receipt: &Receipt) -> Answered<Receipt> {
@@ -44,31 +33,28 @@ async fn events_are_stored_once_however_often_they_are_sent() {
         text: "x".into(),
     };
     for _ in 0..2 {
-        let next = tell(
-            &server,
-            &token,
-            0,
-            vec![started("apply-image"), note.clone()],
-        )
-        .await
-        .unwrap();
+        let next = server
+            .tell(&token, 0, vec![started("apply-image"), note.clone()])
+            .await
+            .unwrap();
         assert_eq!(next.next, 2);
     }
-    let more = tell(&server, &token, 1, vec![note.clone(), note.clone()])
+    let more = server
+        .tell(&token, 1, vec![note.clone(), note.clone()])
         .await
         .unwrap();
     assert_eq!(more.next, 3);
     let stored: EventList = server.get(routes::EVENTS, Some(&token)).await.unwrap();
     assert_eq!(stored.events.len(), 3);
-    let conflict = tell(&server, &token, 1, vec![started("restart")]).await;
+    let conflict = server.tell(&token, 1, vec![started("restart")]).await;
     assert_eq!(code_of(conflict), "event-conflict");
     assert_eq!(
-        code_of(tell(&server, &token, 5, vec![note]).await),
+        code_of(server.tell(&token, 5, vec![note]).await),
         "impossible-event"
     );
-    let early = tell(&server, &token, 3, vec![finished("restart")]).await;
+    let early = server.tell(&token, 3, vec![finished("restart")]).await;
     assert_eq!(code_of(early), "impossible-event");
-    let claimed = tell(&server, &token, 3, vec![EventKind::ReceiptStored]).await;
+    let claimed = server.tell(&token, 3, vec![EventKind::ReceiptStored]).await;
     assert_eq!(code_of(claimed), "no-receipt");
     let detail: RunDetail = server
         .get(
@@ -88,7 +74,8 @@ async fn a_whole_run_ends_with_a_receipt_that_holds_and_a_token_that_opens_nothi
     let world = World::new();
     let server = world.server().await;
     let (caller, token, assignment) = running(&world, &server).await;
-    tell(&server, &token, 0, vec![started("apply-image")])
+    server
+        .tell(&token, 0, vec![started("apply-image")])
         .await
         .unwrap();
     let receipt = caller.claim(caller.statement(&server, &assignment).await);
@@ -103,7 +90,7 @@ async fn a_whole_run_ends_with_a_receipt_that_holds_and_a_token_that_opens_nothi
     for step in ["boot-entry", "restart"] {
         kinds.extend([started(step), finished(step)]);
     }
-    tell(&server, &token, 1, kinds).await.unwrap();
+    server.tell(&token, 1, kinds).await.unwrap();
     let rebooted = Caller::hello(&server, facts(1)).await;
     assert!(matches!(
         rebooted.standing(&server).await.unwrap(),
@@ -124,9 +111,9 @@ async fn a_whole_run_ends_with_a_receipt_that_holds_and_a_token_that_opens_nothi
         reported,
         finished("report-system"),
     ];
-    tell(&server, &token, 7, last.clone()).await.unwrap();
+    server.tell(&token, 7, last.clone()).await.unwrap();
     assert_eq!(
-        tell(&server, &token, 7, last).await.unwrap().next,
+        server.tell(&token, 7, last).await.unwrap().next,
         10,
         "a repeat is still answered"
     );
@@ -135,7 +122,7 @@ async fn a_whole_run_ends_with_a_receipt_that_holds_and_a_token_that_opens_nothi
         text: "x".into(),
     };
     assert_eq!(
-        code_of(tell(&server, &token, 10, vec![note]).await),
+        code_of(server.tell(&token, 10, vec![note]).await),
         "run-over"
     );
     let manifest = routes::fill(routes::MANIFEST, &[&assignment.work.image().unwrap()]);
@@ -161,7 +148,8 @@ async fn a_receipt_with_a_wrong_root_is_refused_and_the_run_fails() {
     let world = World::new();
     let server = world.server().await;
     let (caller, token, assignment) = running(&world, &server).await;
-    tell(&server, &token, 0, vec![started("apply-image")])
+    server
+        .tell(&token, 0, vec![started("apply-image")])
         .await
         .unwrap();
     let mut statement = caller.statement(&server, &assignment).await;
@@ -182,7 +170,7 @@ async fn a_receipt_with_a_wrong_root_is_refused_and_the_run_fails() {
         step: "apply-image".into(),
         reason: "refused".into(),
     };
-    tell(&server, &token, 1, vec![told]).await.unwrap();
+    server.tell(&token, 1, vec![told]).await.unwrap();
     let honest = caller.claim(caller.statement(&server, &assignment).await);
     assert_eq!(code_of(hand_in(&server, &token, &honest).await), "run-over");
     let path = routes::fill(routes::RUN_RECEIPT, &[&assignment.run]);
@@ -271,7 +259,7 @@ async fn a_receipt_of_before_a_power_cut_does_not_speak_for_the_disk_written_sin
     .unwrap();
     let again = Caller::hello(&server, facts(1)).await;
     let (token, assignment) = again.assigned(&server).await;
-    let early = tell(&server, &token, 0, vec![EventKind::ReceiptStored]).await;
+    let early = server.tell(&token, 0, vec![EventKind::ReceiptStored]).await;
     assert_eq!(code_of(early), "no-receipt");
     hand_in(
         &server,
@@ -280,7 +268,8 @@ async fn a_receipt_of_before_a_power_cut_does_not_speak_for_the_disk_written_sin
     )
     .await
     .unwrap();
-    tell(&server, &token, 0, vec![EventKind::ReceiptStored])
+    server
+        .tell(&token, 0, vec![EventKind::ReceiptStored])
         .await
         .unwrap();
 }
@@ -294,7 +283,7 @@ async fn a_new_order_stops_the_open_run_and_says_so_in_its_events() {
     let stored: EventList = server.get(routes::EVENTS, Some(&token)).await.unwrap();
     assert!(matches!(stored.events[0].kind, EventKind::Stopped { .. }));
     assert_eq!(
-        code_of(tell(&server, &token, 1, vec![started("restart")]).await),
+        code_of(server.tell(&token, 1, vec![started("restart")]).await),
         "impossible-event"
     );
     let again = Caller::hello(&server, facts(1)).await;
@@ -307,7 +296,8 @@ async fn a_restarted_server_remembers_everything_but_conversations() {
     let server = world.server().await;
     let key = server.house.key.public();
     let (caller, token, assignment) = running(&world, &server).await;
-    tell(&server, &token, 0, vec![started("apply-image")])
+    server
+        .tell(&token, 0, vec![started("apply-image")])
         .await
         .unwrap();
     let receipt = caller.claim(caller.statement(&server, &assignment).await);
@@ -327,7 +317,8 @@ async fn a_restarted_server_remembers_everything_but_conversations() {
             .unwrap(),
         confirmed
     );
-    tell(&server, &token, 1, vec![EventKind::ReceiptStored])
+    server
+        .tell(&token, 1, vec![EventKind::ReceiptStored])
         .await
         .unwrap();
     assert_eq!(code_of(caller.standing(&server).await), "unknown-session");

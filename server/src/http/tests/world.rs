@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use api::messages::operator::{Approval, Machine, MachineList, NewMachine};
-use api::messages::run::MoreEvents;
+use api::messages::run::{EventsStored, MoreEvents};
 use api::{ErrorBody, routes};
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
@@ -184,6 +184,17 @@ impl Server {
                 .unwrap()
                 .to_vec(),
         )
+    }
+
+    /// Hands in events of a run, numbered from `first`.
+    pub(super) async fn tell(
+        &self,
+        token: &str,
+        first: u64,
+        kinds: Vec<EventKind>,
+    ) -> Answered<EventsStored> {
+        self.post(routes::EVENTS, Some(token), &events(first, kinds))
+            .await
     }
 
     pub(super) async fn get<T: DeserializeOwned>(
