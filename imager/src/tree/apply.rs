@@ -14,6 +14,7 @@ mod clear;
 mod deliver;
 mod existing;
 mod finish;
+mod groups;
 mod hands;
 mod laid;
 mod marking;
@@ -33,6 +34,7 @@ pub use super::error::TreeError;
 use super::held::Losses;
 use super::plan::{Origin, Others, Plan};
 use super::verify::{self, Proven};
+use groups::Groups;
 use run::Run;
 
 /// What was done.
@@ -69,7 +71,8 @@ pub fn apply(
     }
     let begun = Instant::now();
     let root = marking::begin(plan)?;
-    let run = Run::new(plan, root, blocks, watch);
+    let groups = Groups::of(plan, origin)?;
+    let run = Run::new(plan, root, groups, blocks, watch);
     let mut removed = 0;
     if plan.wishes.others == Others::Remove && !plan.wishes.reuse {
         removed = clear::empty(&run)?;

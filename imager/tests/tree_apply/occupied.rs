@@ -1,5 +1,7 @@
 //! Targets that hold something already.
 
+use std::os::unix::fs::MetadataExt;
+
 use imager::tree::apply::TreeError;
 use imager::tree::plan::{Others, PlanError, Wishes};
 
@@ -124,6 +126,56 @@ fn reuse_mends_attributes_without_writing_contents() {
         )
         .unwrap();
     assert_eq!((outcome.written, outcome.kept), (0, 2));
+}
+
+#[test]
+fn reuse_keeps_hard_links_that_are_right_and_parts_from_names_outside() {
+    let mut image = vec![folder(""), folder("a"), file("c", &noise(3, 90_000))];
+    for path in ["a/one", "b"] {
+        let mut both = file(path, &noise(2, 70_000));
+        both.0.link = Some(7);
+        // The first name carries the contents.
+        if path == "b" {
+            both.1.clear();
+        }
+        image.push(both);
+    }
+    let image = crate::kit::image(image);
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    image.apply(&target, &Wishes::default()).unwrap();
+    let inode = |path: &str| std::fs::metadata(target.join(path)).unwrap().ino();
+    let reuse = Wishes {
+        reuse: true,
+        ..clean()
+    };
+    let before = inode("a/one");
+    let outcome = image.apply(&target, &reuse).unwrap();
+    assert_eq!((outcome.written, outcome.kept), (0, 2));
+    assert_eq!((inode("a/one"), inode("b")), (before, before));
+
+    // A name outside: what it leads to is left as it is, down to its mode.
+    std::fs::hard_link(target.join("b"), dir.path().join("outside")).unwrap();
+    std::fs::set_permissions(
+        dir.path().join("outside"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    let outcome = image.apply(&target, &reuse).unwrap();
+    assert_eq!((outcome.written, outcome.kept), (70_000, 1));
+    let outside = std::fs::metadata(dir.path().join("outside")).unwrap();
+    assert_eq!((outside.ino(), outside.nlink()), (before, 1));
+    assert_eq!(outside.mode() & 0o777, 0o600);
+    assert!(image.differences(&target).is_empty());
+
+    // As many names as in the image, but one of them elsewhere.
+    std::fs::remove_file(target.join("b")).unwrap();
+    std::fs::hard_link(target.join("a/one"), dir.path().join("other")).unwrap();
+    image.apply(&target, &reuse).unwrap();
+    let other = std::fs::metadata(dir.path().join("other")).unwrap();
+    assert_eq!(other.nlink(), 1);
+    assert_ne!(other.ino(), inode("a/one"));
+    assert!(image.differences(&target).is_empty());
 }
 
 #[test]

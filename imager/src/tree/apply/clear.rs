@@ -112,14 +112,19 @@ pub(super) fn unlink(folder: &OwnedFd, name: &[u8]) -> Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::PERM) => {
             thaw(folder)?;
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-            if let Ok(file) = beneath(folder, name, flags, Mode::empty()) {
-                thaw(&file)?;
-            }
+            thawed(folder, name);
             rustix::fs::unlinkat(folder, name, AtFlags::empty())
         }
         other => other,
     }
+}
+
+/// Takes immutable and append-only off a file; whether that can be done.
+pub(super) fn thawed(folder: &OwnedFd, name: &[u8]) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    beneath(folder, name, flags, Mode::empty())
+        .and_then(thaw)
+        .is_ok()
 }
 
 /// Takes immutable and append-only off.

@@ -112,8 +112,11 @@ enum Kept {
 
 /// Compares contents, and mends everything else where they are right.
 fn kept(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, found: &Stat) -> rustix::io::Result<Kept> {
-    // A second name may lead out of the target: it is never written through.
-    if found.st_nlink != 1 {
+    // A name that is not of the image may lead out of the target: nothing is
+    // written through it.
+    let root = run.descriptors.root();
+    let ours = |link| run.groups.is_whole(root, link, found);
+    if found.st_nlink != 1 && !entry.link.is_some_and(ours) {
         return Ok(Kept::Nothing);
     }
     match (&entry.kind, FileType::from_raw_mode(found.st_mode)) {
@@ -132,7 +135,11 @@ fn kept(run: &Run<'_>, folder: &OwnedFd, entry: &Entry, found: &Stat) -> rustix:
             // One that was cut off, or that grew, has right parts nevertheless.
             let long = matches!(&entry.content, Content::Pieces(pieces) if pieces.len() > 1);
             match same || long {
-                true => file(run, folder, entry, same),
+                true => match file(run, folder, entry, same)? {
+                    // Blocks are written to files of one name only.
+                    Kept::Some(_) if found.st_nlink != 1 => Ok(Kept::Nothing),
+                    kept => Ok(kept),
+                },
                 false => Ok(Kept::Nothing),
             }
         }
@@ -147,9 +154,15 @@ fn file(
     same_size: bool,
 ) -> rustix::io::Result<Kept> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK;
-    let file = match beneath(folder, entry.name(), flags, Mode::empty()) {
+    let open = || beneath(folder, entry.name(), flags, Mode::empty());
+    let opened = match open() {
+        // Immutable or append-only: it gets that back when all is done.
+        Err(Errno::PERM) if clear::thawed(folder, entry.name()) => open(),
+        other => other,
+    };
+    let file = match opened {
         Ok(file) => file,
-        // Immutable, or not ours to write: replaced.
+        // Not ours to write: replaced.
         Err(Errno::PERM | Errno::ACCESS | Errno::TXTBSY) => return Ok(Kept::Nothing),
         Err(error) => return Err(error),
     };

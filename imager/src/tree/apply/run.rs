@@ -9,6 +9,7 @@ use image_format::ids::{ChunkId, ChunkRef};
 use image_format::job::ChunkInBlock;
 use image_format::store::{BlockPlace, Source};
 
+use super::groups::Groups;
 use crate::tree::error::TreeError;
 use crate::tree::place::{Descriptors, text};
 use crate::tree::plan::{Others, Plan};
@@ -54,6 +55,8 @@ pub(super) struct Run<'a> {
     pub(super) plan: &'a Plan,
     pub(super) blocks: Blocks<'a>,
     pub(super) descriptors: Descriptors,
+    /// Of the image, where what lies there may be kept.
+    pub(super) groups: Groups,
     /// Bits that the process takes off the mode of what it makes.
     pub(super) umask: u32,
     watch: &'a (dyn Fn(Progress) + Sync),
@@ -71,6 +74,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         root: OwnedFd,
+        groups: Groups,
         blocks: &Blocks<'a>,
         watch: &'a (dyn Fn(Progress) + Sync),
     ) -> Self {
@@ -78,6 +82,7 @@ impl<'a> Run<'a> {
             plan,
             blocks: *blocks,
             descriptors: Descriptors::new(root),
+            groups,
             umask: umask(),
             watch,
             progress: Mutex::new((Progress::default(), Instant::now())),
