@@ -14,6 +14,15 @@ pub struct IdError {
     pub found: String,
 }
 
+/// So many digits of an id are enough to ask for it.
+const FEWEST_DIGITS: usize = 8;
+
+/// Whether an id could begin so.
+pub(crate) fn could_begin(text: &str) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits && text.len() >= FEWEST_DIGITS
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -193,7 +193,7 @@ impl<'s> Ingest<'s> {
         image: ImageWriter,
         record: NewImage,
     ) -> Result<(ImageRecord, IngestProgress), IngestError> {
-        refs::check_name(&record.name)?;
+        refs::check_new_name(&record.name)?;
         let (root, witnesses) = image.finish(&mut self)?;
         let bytes = root.encode()?;
         let id = ImageId::of(&bytes);

@@ -9,6 +9,7 @@ pub mod signature;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ids;
 use crate::image::ImageRecord;
 use signature::{RefSignature, Signer, Trust};
 
@@ -96,6 +97,14 @@ pub enum RefError {
         /// The name.
         name: String,
     },
+    /// A name that would be taken for something else.
+    #[error("{name:?} cannot name an image: {like}")]
+    Misleading {
+        /// The name.
+        name: String,
+        /// What it would be taken for.
+        like: &'static str,
+    },
 }
 
 fn advice(found: u32) -> &'static str {
@@ -169,6 +178,25 @@ pub fn check_name(name: &str) -> Result<(), RefError> {
             name: name.chars().take(MAX_NAME).collect(),
         })
     }
+}
+
+/// Whether an image may be given this name. Some were once, and are read: those
+/// that people would take for a version of another image, or for an id.
+///
+/// # Errors
+/// [`RefError::Name`] and [`RefError::Misleading`].
+pub fn check_new_name(name: &str) -> Result<(), RefError> {
+    check_name(name)?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let version = name.rsplit_once('@').is_some_and(|(_, last)| number(last));
+    let id = ids::could_begin(name);
+    let like = match (version, id) {
+        (true, _) => "`NAME@NUMBER` is a version of an image",
+        (_, true) => "eight and more hexadecimal digits are an image's id",
+        _ => return Ok(()),
+    };
+    let name = name.to_owned();
+    Err(RefError::Misleading { name, like })
 }
 
 /// A file name that no file system minds: letters, digits, `-`, `_` and inner

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::block::BlockError;
 use crate::fetch::{MissingChunk, fetch_list};
-use crate::ids::{ChunkRef, ImageId};
+use crate::ids::{self, ChunkRef, ImageId};
 use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, IndexError};
 use crate::job::BlockJob;
@@ -133,7 +133,7 @@ impl<S: Store> Share<S> {
             return Ok(record.clone());
         }
         let asked = name_or_id.to_ascii_lowercase();
-        let is_id = asked.len() >= 8 && asked.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_id = ids::could_begin(&asked);
         let begins = |record: &&ImageRecord| is_id && record.image.to_string().starts_with(&asked);
         let mut found: Vec<&ImageRecord> = self.records.values().flatten().filter(begins).collect();
         found.sort_by_key(|record| record.image);
@@ -349,7 +349,10 @@ pub enum ShareError {
         found: usize,
     },
     /// No image of this name or id.
-    #[error("no image is called {asked} or has an id that begins so (at least 8 digits)")]
+    #[error(
+        "no image is called {asked} or has an id that begins so (at least 8 digits); \
+             `mimeo image list` shows those there are"
+    )]
     Unknown {
         /// What was asked for.
         asked: String,

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::signature::Signer;
-use super::{RefError, check_name, encode};
+use super::{RefError, check_new_name, encode};
 use crate::image::ImageRecord;
 use crate::store::{RefName, Store, StoreError};
 
@@ -38,7 +38,7 @@ pub fn commit(
     mut record: ImageRecord,
     signer: Option<&dyn Signer>,
 ) -> Result<ImageRecord, CommitError> {
-    check_name(&record.name)?;
+    check_new_name(&record.name)?;
     // Kept ones first: one that is deleted meanwhile is then found as deleted.
     let mut known = store.list_refs()?;
     known.extend(store.list_deleted_refs()?);

@@ -64,7 +64,7 @@ pub fn tag<S: Store>(
     name: &str,
     signer: Option<&dyn Signer>,
 ) -> Result<ImageRecord, NameError> {
-    refs::check_name(name).map_err(CommitError::from)?;
+    refs::check_new_name(name).map_err(CommitError::from)?;
     // The lease first: the image found is then still there when it has the name.
     let _lease = Lease::take(store, "tag")?;
     let share = Share::open(store)?;

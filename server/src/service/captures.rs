@@ -16,7 +16,7 @@ use crate::service::{House, token_hash};
 
 /// Refuses a name no image can have.
 pub(crate) fn check_wish(wish: &CaptureWish) -> Result<(), Refusal> {
-    refs::check_name(&wish.name).map_err(|error| Refusal::ImageName {
+    refs::check_new_name(&wish.name).map_err(|error| Refusal::ImageName {
         reason: error.to_string(),
     })
 }

@@ -131,7 +131,7 @@ fn put(vault: &Vault, by: &Asker, call: &Call, bytes: &[u8]) -> Result<(), Store
 fn put_ref(vault: &Vault, by: &Asker, call: &Call, bytes: &[u8]) -> Result<(), StoreError> {
     let Vault { store, memory } = vault;
     let at = of_ref(call);
-    refs::check_name(&at.name).map_err(|error| refused("ref", call, error.to_string()))?;
+    refs::check_new_name(&at.name).map_err(|error| refused("ref", call, error.to_string()))?;
     // The answer was lost: another try would commit the image a second time.
     if matches!(store.read_ref(&at), Ok(there) if there == bytes) {
         return Ok(());
