@@ -177,7 +177,7 @@ pub fn capture<S: Store>(
         let Storing { ingest, image, .. } = storing;
         let (record, done) = ingest.finish_counted(image, record)?;
         // The last packs are stored only now.
-        progress.stored = done.stored;
+        (progress.new, progress.stored) = (done.new, done.stored);
         Ok::<_, TreeError>((record, progress))
     })?;
     Ok(TreeOutcome {
