@@ -229,7 +229,13 @@ fn notes(manifest: &Manifest, fit: &fit::Fit) -> Vec<String> {
 }
 
 fn destroys(target: &Target) -> Vec<String> {
-    let systems = target.systems.iter().map(|system| system.name.clone());
+    let systems = target
+        .systems
+        .iter()
+        .map(|system| match system.name.as_str() {
+            "" => String::from("a system without a name"),
+            name => name.to_owned(),
+        });
     let partitions = target.present.iter().flat_map(|layout| &layout.partitions);
     let partitions = partitions.map(|partition| {
         let name = String::from_utf16_lossy(&partition.name);

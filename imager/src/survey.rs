@@ -242,7 +242,7 @@ fn read_file(found: &Found, volume: &dyn Disk, limit: u64) -> Option<Vec<u8>> {
 
 /// `KEY=value` lines as os-release(5) describes them.
 fn parse_release(text: &str) -> SystemWords {
-    let mut words = SystemWords::default();
+    let (mut words, mut plain) = (SystemWords::default(), String::new());
     for line in text.lines() {
         let Some((key, value)) = line.trim().split_once('=') else {
             continue;
@@ -251,9 +251,15 @@ fn parse_release(text: &str) -> SystemWords {
             "ID" => &mut words.id,
             "VERSION_ID" => &mut words.version,
             "PRETTY_NAME" => &mut words.name,
+            "NAME" => &mut plain,
             _ => continue,
         };
         *place = unquoted(value);
+    }
+    for other in [plain, words.id.clone()] {
+        if words.name.is_empty() {
+            words.name = other;
+        }
     }
     words
 }

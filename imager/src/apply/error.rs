@@ -49,6 +49,21 @@ pub enum ApplyError {
         /// Why.
         source: io::Error,
     },
+    /// The file system that holds a disk image file is full.
+    #[error(
+        "no room left for {length} bytes of {what} at {offset} of the disk image file; make room \
+         where it lies and apply again"
+    )]
+    Full {
+        /// What they were.
+        what: &'static str,
+        /// First byte.
+        offset: u64,
+        /// How many.
+        length: u64,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The disk did not confirm that what was written is on the medium.
     #[error("the disk does not confirm its writes; replace the disk")]
     Sync {

@@ -70,12 +70,7 @@ impl<'disk> Pen<'disk> {
         }
         self.disk.write_at(offset, bytes).map_err(|source| {
             self.put_down();
-            ApplyError::Write {
-                what,
-                offset,
-                length: bytes.len() as u64,
-                source,
-            }
+            unwritten(what, offset, bytes.len() as u64, source)
         })
     }
 
@@ -111,12 +106,7 @@ impl<'disk> Pen<'disk> {
         }
         self.disk.zero(offset, length).map_err(|source| {
             self.put_down();
-            ApplyError::Write {
-                what: "zeros",
-                offset,
-                length,
-                source,
-            }
+            unwritten("zeros", offset, length, source)
         })
     }
 
@@ -156,6 +146,24 @@ impl<'disk> Pen<'disk> {
             self.put_down();
             ApplyError::Sync { source }
         })
+    }
+}
+
+/// A disk is never full: then it is a file whose file system is.
+fn unwritten(what: &'static str, offset: u64, length: u64, source: io::Error) -> ApplyError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ApplyError::Full {
+            what,
+            offset,
+            length,
+            source,
+        },
+        _ => ApplyError::Write {
+            what,
+            offset,
+            length,
+            source,
+        },
     }
 }
 

@@ -77,7 +77,7 @@ pub enum TreeError {
         source: StoreError,
     },
     /// A block came damaged twice.
-    #[error("{place} is damaged; check the share")]
+    #[error("a block of the share is damaged; check the share")]
     Corrupt {
         /// Which.
         place: BlockPlace,
