@@ -1,6 +1,10 @@
 //! Which exit code means what.
 
+use std::error::Error;
 use std::process::ExitCode;
+
+use image_format::index::IndexError;
+use image_format::{BlockError, ManifestError, StoreError};
 
 /// Shown at the end of every help text.
 pub(crate) const CODES: &str = "\
@@ -14,7 +18,12 @@ Exit codes:
 /// The words of the command line do not go together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct WrongUse(pub(crate) String);
+pub(crate) struct WrongUse(String);
+
+/// Refuses words that do not go together.
+pub(crate) fn wrong<T>(why: impl Into<String>) -> anyhow::Result<T> {
+    Err(WrongUse(why.into()).into())
+}
 
 /// Something was checked and does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +43,34 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         None if error.downcast_ref::<WrongUse>().is_some() => 2,
         None => 1,
     };
+    let words = with_advice(error);
     match json {
-        true => eprintln!(
-            "{}",
-            serde_json::json!({ "error": format!("{error:#}"), "code": code })
-        ),
-        false => eprintln!("mimeo: {error:#}"),
+        true => eprintln!("{}", serde_json::json!({ "error": words, "code": code })),
+        false => eprintln!("mimeo: {words}"),
     }
     ExitCode::from(code)
+}
+
+/// The error, and where a share is damaged what to do next: what lies deep in
+/// one says only where and how.
+fn with_advice(error: &anyhow::Error) -> String {
+    let words = format!("{error:#}");
+    if words.contains("share check") || !error.chain().any(is_damage) {
+        return words;
+    }
+    format!(
+        "{words}; `mimeo share check` tells all that is damaged, `share repair` mends what it can"
+    )
+}
+
+fn is_damage(cause: &(dyn Error + 'static)) -> bool {
+    let is_store = |error: &StoreError| {
+        use StoreError::{Missing, Range, Short};
+        matches!(error, Missing { .. } | Range { .. } | Short { .. })
+    };
+    cause.is::<BlockError>()
+        || cause.is::<Box<BlockError>>()
+        || cause.is::<ManifestError>()
+        || cause.is::<IndexError>()
+        || cause.downcast_ref::<StoreError>().is_some_and(is_store)
 }

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use api::PublicKey;
 use api::client::{Client, Outage, Patience, RemoteStore};
-use image_format::{Share, Store};
+use image_format::file::is_single_file;
+use image_format::{DirStore, Share, Store};
 use serde::{Deserialize, Serialize};
 
 const SCHEME: &str = "https://";
@@ -51,16 +52,42 @@ pub(crate) fn store(share: &Path) -> Result<Box<dyn Store>> {
     Ok(store)
 }
 
-/// As [`store`], to capture under `name`: a server says now whether the token
-/// may, and not when everything was read.
-pub(crate) fn store_to_capture(share: &Path, name: &str) -> Result<Box<dyn Store>> {
+/// As [`store`], to put images of these names there: a server says now whether
+/// the token may, and not when everything was read.
+pub(crate) fn store_to_capture(
+    share: &Path,
+    names: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<Box<dyn Store>> {
     let Some(address) = server_in(share) else {
         return store(share);
     };
     let opening = || format!("opening {}", share.display());
     let remote = remote(address).with_context(opening)?;
-    remote.may_capture(name).with_context(opening)?;
+    for name in names {
+        remote.may_capture(name.as_ref()).with_context(opening)?;
+    }
     Ok(Box::new(remote))
+}
+
+/// The share in a folder of this machine, for work that is done where it lies.
+pub(crate) fn folder(share: &Path) -> Result<DirStore> {
+    on_this_machine(share)?;
+    let shown = share.display();
+    if is_single_file(share) {
+        bail!("{shown} is a single file: only a share's folder can be worked on");
+    }
+    DirStore::open(share).with_context(|| format!("opening the share {shown}"))
+}
+
+/// Refuses a server's share.
+pub(crate) fn on_this_machine(share: &Path) -> Result<()> {
+    match server_in(share) {
+        Some(_) => bail!(
+            "{} is on a server: do this there, on the share's folder",
+            share.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What follows `https://`.

@@ -62,9 +62,8 @@ impl RemoteStore {
         let path = routes::fill(routes::SHARE, &[&self.share]);
         let remote = |error: ClientError| StoreError::Remote {
             doing: format!(
-                "{:?} {} at share {} of {}",
-                call.verb,
-                call.subject,
+                "{} (share {} of {})",
+                call.words(),
                 self.share,
                 self.client.server()
             ),

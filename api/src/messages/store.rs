@@ -124,6 +124,35 @@ pub struct Call {
     pub length: u32,
 }
 
+impl Call {
+    /// What is asked, for people.
+    pub fn words(&self) -> String {
+        let Self { subject, .. } = self;
+        match self.verb {
+            Verb::MayCapture => format!("asking whether {subject} may be captured"),
+            Verb::ListRefs | Verb::ReadRef => "reading the list of images".to_owned(),
+            Verb::PutRef => format!("committing {subject}"),
+            Verb::DeleteRef => format!("deleting {subject}"),
+            Verb::ReadPack | Verb::ReadPackPart | Verb::PackFacts => {
+                format!("reading pack {}", short(subject))
+            }
+            Verb::PutPack => format!("storing pack {}", short(subject)),
+            Verb::ReadManifest => format!("reading manifest {}", short(subject)),
+            Verb::PutManifest => format!("storing manifest {}", short(subject)),
+            Verb::ListIndexes | Verb::ReadIndex | Verb::Locate => "reading the index".to_owned(),
+            Verb::PutLease | Verb::ListLeases | Verb::ReadLease | Verb::RemoveLease => {
+                "keeping what is at work from being collected".to_owned()
+            }
+            verb => format!("{verb:?} {subject}").trim_end().to_owned(),
+        }
+    }
+}
+
+/// As much of an id as people need.
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
 /// What a share answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]

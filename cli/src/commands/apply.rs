@@ -14,6 +14,7 @@ use imager::tree::plan::{Others, Plan, Wishes, plan};
 use super::apply_disk;
 use crate::apart;
 use crate::args::ApplyArgs;
+use crate::exit::wrong;
 use crate::interrupt;
 use crate::output::{self, bytes};
 use progress::Shown;
@@ -48,9 +49,9 @@ fn for_directories_only(args: &ApplyArgs) -> Result<()> {
         ("--no-verify", args.no_verify),
     ];
     match given.iter().find(|(_, given)| *given) {
-        Some((option, _)) => bail!(
+        Some((option, _)) => wrong(format!(
             "{option} is for directories; a disk is always read back, and all of it is the image's"
-        ),
+        )),
         None => Ok(()),
     }
 }
@@ -166,10 +167,10 @@ fn for_disks_only(args: &ApplyArgs) -> Result<()> {
         ("--format", args.format.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
-        Some((option, _)) => bail!(
+        Some((option, _)) => wrong(format!(
             "{option} is for disks; {} is a directory",
             args.target.display()
-        ),
+        )),
         None => Ok(()),
     }
 }

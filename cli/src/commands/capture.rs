@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use image_format::ingest::IngestOptions;
+use image_format::refs::check_new_name;
 use image_format::{ImageId, Share, Store};
 use imager::capture::{CaptureOptions, capture};
 use imager::disk::Disk;
@@ -17,7 +18,7 @@ use imager::disk::linux::BlockDevice;
 
 use crate::apart;
 use crate::args::{CaptureArgs, TreeArgs};
-use crate::exit::WrongUse;
+use crate::exit::wrong;
 use crate::interrupt;
 use crate::location;
 use crate::output::{self, bytes};
@@ -25,9 +26,12 @@ use progress::Progress;
 
 /// Captures what the arguments name; the source is only ever read.
 pub(crate) fn run(args: &CaptureArgs, json: bool) -> Result<()> {
+    if let Err(error) = check_new_name(&args.name) {
+        return wrong(error.to_string());
+    }
     let capturing = || format!("capturing {}", args.source.display());
     let is_directory = check(args).with_context(capturing)?;
-    let store = location::store_to_capture(&args.share, &args.name)?;
+    let store = location::store_to_capture(&args.share, [&args.name])?;
     interrupt::note()?;
     match is_directory {
         true => tree::run(args, &*store, json).with_context(capturing),
@@ -84,10 +88,9 @@ fn for_directories_only(tree: &TreeArgs) -> Result<()> {
         ("--skip-unreadable", tree.skip_unreadable),
     ];
     match given.iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(WrongUse(format!(
+        Some((option, _)) => wrong(format!(
             "{option} is for directories; of a disk all is captured, and what cannot be read fails it"
-        ))
-        .into()),
+        )),
         None => Ok(()),
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use image_format::Share;
 use image_format::refs::signature::Signer;
-use image_format::upkeep::gc::{GcOptions, gc};
+use image_format::upkeep::gc::{GcOptions, GcReport, gc};
 use image_format::upkeep::names;
+use image_format::{Share, Store};
 
 use crate::args::{DeleteArgs, TagArgs};
 use crate::location;
@@ -37,18 +37,18 @@ pub(crate) fn delete(args: &DeleteArgs, json: bool) -> Result<()> {
     let share = Share::open(&store).with_context(deleting)?;
     let chosen = names::chosen(&share, &args.image, args.all).with_context(deleting)?;
     names::delete(&store, &chosen).with_context(deleting)?;
-    let options = GcOptions {
-        dry_run: true,
-        grace: Duration::MAX,
-        ..GcOptions::default()
+    // It is deleted, whatever can be told of the rest of the share. Of a
+    // server's, that is told there.
+    let would = match location::on_this_machine(&args.share) {
+        Ok(()) => Some(would_free(&store)),
+        Err(_) => None,
     };
-    // It is deleted, whatever can be told of the rest of the share.
-    let would = gc(&store, &options).map_err(|error| format!("{:#}", anyhow::Error::from(error)));
     let value = match &would {
-        Ok(would) => serde_json::json!({
+        Some(Ok(would)) => serde_json::json!({
             "deleted": chosen, "gc": would, "gc_frees": would.freed()
         }),
-        Err(error) => serde_json::json!({ "deleted": chosen, "gc_error": error }),
+        Some(Err(error)) => serde_json::json!({ "deleted": chosen, "gc_error": error }),
+        None => serde_json::json!({ "deleted": chosen }),
     };
     output::show(json, &value, || {
         let names = chosen
@@ -56,8 +56,22 @@ pub(crate) fn delete(args: &DeleteArgs, json: bool) -> Result<()> {
             .map(|record| format!("{} version {} is deleted\n", record.name, record.sequence));
         let text: String = names.collect();
         match &would {
-            Ok(would) => format!("{text}`mimeo share gc` would free {}", bytes(would.freed())),
-            Err(error) => format!("{text}what `mimeo share gc` would free cannot be told: {error}"),
+            None => text,
+            Some(Ok(would)) => {
+                format!("{text}`mimeo share gc` would free {}", bytes(would.freed()))
+            }
+            Some(Err(error)) => {
+                format!("{text}what `mimeo share gc` would free cannot be told: {error}")
+            }
         }
     })
+}
+
+fn would_free(store: &dyn Store) -> Result<GcReport, String> {
+    let options = GcOptions {
+        dry_run: true,
+        grace: Duration::MAX,
+        ..GcOptions::default()
+    };
+    gc(store, &options).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }

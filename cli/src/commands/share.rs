@@ -4,22 +4,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use image_format::DirStore;
 use image_format::file::is_single_file;
 use image_format::upkeep::check::{CheckOptions, check_with};
 use image_format::upkeep::gc::{Amount, GcOptions, GcReport, gc};
 use image_format::upkeep::reindex::reindex;
 use image_format::upkeep::stats::{ImageStats, stats};
-use image_format::{DirStore, Share};
 
 use super::{share_access, share_optimize, share_repair};
 use crate::args::{CheckArgs, GcArgs, ShareCommand};
 use crate::exit::DoesNotHold;
+use crate::location;
 use crate::output::{self, bytes};
 
 /// Runs `mimeo share ...`.
 pub(crate) fn run(command: ShareCommand, json: bool) -> Result<()> {
     match command {
         ShareCommand::Init { dir } => {
+            location::on_this_machine(&dir)?;
             DirStore::init(&dir).with_context(|| format!("making a share in {}", dir.display()))?;
             output::show(json, &serde_json::json!({ "share": dir }), || {
                 format!("{} is an empty share (format version 1)", dir.display())
@@ -36,15 +38,11 @@ pub(crate) fn run(command: ShareCommand, json: bool) -> Result<()> {
     }
 }
 
-fn open(dir: &Path) -> Result<DirStore> {
-    DirStore::open(dir).with_context(|| format!("opening the share {}", dir.display()))
-}
-
 fn check_share(args: &CheckArgs, json: bool) -> Result<()> {
     if is_single_file(&args.dir) {
         return super::transfer::check(args, json);
     }
-    let store = open(&args.dir)?;
+    let store = location::folder(&args.dir)?;
     let options = CheckOptions {
         read_data: args.read_data,
     };
@@ -92,7 +90,7 @@ fn check_share(args: &CheckArgs, json: bool) -> Result<()> {
 }
 
 fn collect(args: &GcArgs, json: bool) -> Result<()> {
-    let store = open(&args.dir)?;
+    let store = location::folder(&args.dir)?;
     let options = GcOptions {
         dry_run: args.dry_run,
         grace: Duration::from_secs(args.grace.saturating_mul(60 * 60)),
@@ -182,7 +180,7 @@ fn amount(amount: &Amount, what: &str) -> String {
 
 fn show_stats(dir: &Path, json: bool) -> Result<()> {
     let counting = || format!("counting in {}", dir.display());
-    let share = Share::open(open(dir)?).with_context(counting)?;
+    let share = location::open(dir)?;
     let found = stats(&share).with_context(counting)?;
     output::show(json, &found, || {
         let text = format!(
@@ -223,7 +221,7 @@ fn show_stats(dir: &Path, json: bool) -> Result<()> {
 }
 
 fn make_index(dir: &Path, json: bool) -> Result<()> {
-    let store = open(dir)?;
+    let store = location::folder(dir)?;
     let report = reindex(&store).with_context(|| format!("indexing {}", dir.display()))?;
     let damaged: Vec<String> = report
         .damaged

@@ -11,7 +11,7 @@ use crate::output::{self, ProgressLine, bytes};
 
 /// Recompresses a share. It may be stopped at any time and begun again.
 pub(crate) fn run(args: &OptimizeArgs, json: bool) -> Result<()> {
-    let store = location::store(&args.dir)?;
+    let store = location::folder(&args.dir)?;
     let options = OptimizeOptions {
         profile: args.profile.into(),
         threads: args.threads,
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &OptimizeArgs, json: bool) -> Result<()> {
         });
         ControlFlow::Continue(())
     };
-    let report = optimize(&*store, options, tell);
+    let report = optimize(&store, options, tell);
     line.finish();
     let report = report.with_context(|| format!("optimizing {}", args.dir.display()))?;
     let at = report.progress;

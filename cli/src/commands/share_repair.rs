@@ -1,18 +1,18 @@
 //! `mimeo share repair`: damaged data is taken out of use.
 
 use anyhow::{Context, Result};
-use image_format::DirStore;
 use image_format::upkeep::check::CheckReport;
 use image_format::upkeep::repair::{RepairOptions, RepairReport, repair};
 
 use crate::args::RepairArgs;
 use crate::exit::DoesNotHold;
+use crate::location;
 use crate::output;
 
 /// Repairs, and names the images that lack something until they are captured again.
 pub(crate) fn run(args: &RepairArgs, json: bool) -> Result<()> {
     let dir = args.dir.display();
-    let store = DirStore::open(&args.dir).with_context(|| format!("opening the share {dir}"))?;
+    let store = location::folder(&args.dir)?;
     let options = RepairOptions {
         dry_run: args.dry_run,
     };

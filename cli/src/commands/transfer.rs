@@ -2,6 +2,7 @@
 
 mod check;
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use image_format::{ImageRecord, Share};
 pub(crate) use check::check;
 
 use crate::args::{ExportArgs, ImportArgs};
+use crate::exit::wrong;
 use crate::location;
 use crate::output::{self, ProgressLine, bytes};
 
@@ -27,8 +29,8 @@ pub(crate) fn export(args: &ExportArgs, json: bool) -> Result<()> {
     let to_pipe = args.output == Path::new("-");
     let mut stdout = io::stdout().lock();
     let target = match (to_pipe, args.split) {
-        (true, Some(_)) => bail!("parts cannot go to standard output: name a file"),
-        (true, None) if args.append => bail!("nothing can be appended to standard output"),
+        (true, Some(_)) => return wrong("parts cannot go to standard output: name a file"),
+        (true, None) if args.append => return wrong("nothing can be appended to standard output"),
         (true, None) if stdout.is_terminal() => {
             bail!("standard output is a terminal: send it into a program or name a file")
         }
@@ -38,6 +40,12 @@ pub(crate) fn export(args: &ExportArgs, json: bool) -> Result<()> {
             size,
         },
         (false, None) if args.append && args.output.exists() => Target::Append(&args.output),
+        (false, None) if args.output.exists() => {
+            bail!(
+                "{} exists; --append adds images to it",
+                args.output.display()
+            )
+        }
         (false, None) => Target::File(&args.output),
     };
     let mut line = ProgressLine::new(json);
@@ -70,10 +78,13 @@ fn tell_export(report: &ExportReport, output: &Path, to_pipe: bool, json: bool) 
             text += &format!("{at} exported\n");
         }
         text + &format!(
-            "{}: {} in {} file(s), {} blocks written",
+            "{}: {} in {}, {} blocks written",
             output.display(),
             bytes(report.length),
-            report.parts,
+            match report.parts {
+                1 => "one file".to_owned(),
+                parts => format!("{parts} parts"),
+            },
             report.blocks
         )
     };
@@ -100,11 +111,19 @@ fn warn(warning: Option<&str>, json: bool) {
 /// Runs `mimeo image import`.
 pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
     let opening = || format!("opening the share {}", args.share.display());
-    let store = location::store(&args.share)?;
+    let is_pipe = args.file == Path::new("-");
+    // What a pipe brings is known when it is there.
+    let names = match is_pipe {
+        true => BTreeSet::new(),
+        false => names_in(&args.file)?,
+    };
+    let store = location::store_to_capture(&args.share, names)?;
     // Refs that cannot be read are better found before an hour of copying.
     Share::open(&store).with_context(opening)?;
     let mut line = ProgressLine::new(json);
+    let mut came = 0;
     let mut progress = |at: file::ImportProgress| {
+        came = at.new;
         line.update(|| {
             let of = at
                 .total
@@ -112,19 +131,31 @@ pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
             format!("{}{of} read, {} new", bytes(at.done), bytes(at.new))
         });
     };
-    let report = if args.file == Path::new("-") {
+    let report = if is_pipe {
         file::import_stream(&mut io::stdin().lock(), &store, &mut progress)
     } else {
         file::import_file(&args.file, &store, &mut progress)
     };
     line.finish();
-    let importing = || {
-        format!(
+    let importing = || match came {
+        0 => format!("importing {}", args.file.display()),
+        _ => format!(
             "importing {}; what came in is used again by the next try",
             args.file.display()
-        )
+        ),
     };
     tell_import(&report.with_context(importing)?, json)
+}
+
+/// The names of the images in a file.
+fn names_in(path: &Path) -> Result<BTreeSet<String>> {
+    if !file::is_single_file(path) {
+        bail!("there is no file {}", path.display());
+    }
+    let opening = || format!("opening {}", path.display());
+    let (store, _) = file::open_any(path).with_context(opening)?;
+    let refs = store.list_refs().with_context(opening)?;
+    Ok(refs.into_iter().map(|at| at.name).collect())
 }
 
 fn tell_import(report: &ImportReport, json: bool) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `mimeo verify`: a directory compared with an image.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use imager::tree::Losses;
 use imager::tree::verify::{Question, TreeDifference, verify};
 
@@ -8,7 +8,7 @@ use super::apply::volume::Chosen;
 use super::apply::{ProgressShown, is_directory, keep, make};
 use super::apply_disk;
 use crate::args::VerifyArgs;
-use crate::exit::DoesNotHold;
+use crate::exit::{DoesNotHold, wrong};
 use crate::output::{self, bytes};
 
 /// Compares whatever the target is.
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &VerifyArgs, json: bool) -> Result<()> {
     match is_directory(&args.target)? {
         true => directory(args, json),
         false if args.keep || args.allow_loss || args.receipt.is_some() => {
-            bail!("--keep, --allow-loss and --receipt are for directories")
+            wrong("--keep, --allow-loss and --receipt are for directories")
         }
         false => apply_disk::verify(args, json),
     }
@@ -24,10 +24,10 @@ pub(crate) fn run(args: &VerifyArgs, json: bool) -> Result<()> {
 
 fn directory(args: &VerifyArgs, json: bool) -> Result<()> {
     if args.sector_size.is_some() {
-        bail!(
-            "--sector-size is for disks; {} is a directory",
-            args.target.display()
-        );
+        let target = args.target.display();
+        return wrong(format!(
+            "--sector-size is for disks; {target} is a directory"
+        ));
     }
     let chosen = Chosen::open(&args.share, &args.image, args.partition)?;
     let question = Question {
