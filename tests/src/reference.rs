@@ -35,6 +35,12 @@ const PARTITIONS: [(u32, u64, u64, &str, &str); 4] = [
 const BUILDS: &str = "systemd-sysv,udev,dbus,cron,iproute2,initramfs-tools,linux-image-amd64,\
 grub-efi-amd64-signed,shim-signed,grub-pc-bin,grub-common";
 
+/// First byte and length of the root partition.
+pub fn root_partition() -> (u64, u64) {
+    let [.., (_, start, length, _, _)] = PARTITIONS;
+    (start * MIB, length * MIB)
+}
+
 /// The reference disk in `cache`, made on first use (two minutes or so).
 ///
 /// # Errors
