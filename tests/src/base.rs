@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::command::run;
+use crate::command::{command, run};
 use crate::disk::fingerprint;
 use crate::programs::Programs;
 use crate::reference;
@@ -60,7 +60,61 @@ pub fn prepare(programs: &Programs, folder: &Path, say: &mut dyn FnMut(&str)) ->
 impl Base {
     /// A command of the operator's program.
     pub fn mimeo(&self) -> std::process::Command {
-        crate::command::command(&[&self.programs.mimeo.to_string_lossy()])
+        command(&[&self.programs.mimeo.to_string_lossy()])
+    }
+
+    /// The same with a copy of its share in `share`, which may be written to.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn with_own_share(&self, share: &Path) -> Result<Self> {
+        if share.exists() {
+            fs::remove_dir_all(share).with_context(|| format!("clearing {}", share.display()))?;
+        }
+        if let Some(folder) = share.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut copy = command(&["cp", "-a", "--reflink=auto"]);
+        run(copy.arg(&self.share).arg(share))?;
+        Ok(Self {
+            share: share.to_owned(),
+            ..self.clone()
+        })
+    }
+
+    /// A copy of the reference disk.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn copy_of_reference(&self, disk: &Path) -> Result<PathBuf> {
+        let mut copy = command(&["cp", "--sparse=always"]);
+        run(copy.arg(&self.reference).arg(disk))?;
+        Ok(disk.to_owned())
+    }
+
+    /// What `mimeo image ...` says of the share.
+    ///
+    /// # Errors
+    /// What it said when it failed.
+    pub fn image(&self, words: &[&str]) -> Result<String> {
+        let mut look = self.mimeo();
+        look.arg("image")
+            .args(words)
+            .arg("--share")
+            .arg(&self.share);
+        run(&mut look)
+    }
+
+    /// The id of the newest image of a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn image_id(&self, name: &str) -> Result<String> {
+        let records: Vec<serde_json::Value> =
+            serde_json::from_str(&self.image(&["list", "--json"])?)?;
+        let of_name = records.iter().find(|record| record["name"] == name);
+        let id = of_name.and_then(|record| record["image"].as_str());
+        Ok(id.with_context(|| format!("no image {name}"))?.to_owned())
     }
 
     fn capture(&self) -> Result<()> {

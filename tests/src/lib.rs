@@ -17,5 +17,6 @@ pub mod reference;
 pub mod room;
 pub mod serial;
 pub mod setup;
+pub mod soak;
 pub mod table;
 pub mod vm;

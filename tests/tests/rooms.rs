@@ -14,7 +14,7 @@ use lab::base::{self, Base, IMAGE};
 use lab::disk::{MIB, blank, fingerprint};
 use lab::room::{Dhcp, Room};
 use lab::vm::{Bus, Firmware, Machine};
-use lab::{command, demo, programs, setup};
+use lab::{demo, programs, setup};
 
 static BASE: OnceLock<Base> = OnceLock::new();
 static ROOMS: RwLock<()> = RwLock::new(());
@@ -133,7 +133,9 @@ fn detail(room: &Room, name: &str) -> api::messages::operator::RunDetail {
 fn a_damaged_block_ends_in_a_failure_that_names_it() {
     let (base, _turn) = base();
     let folder = folder(base, "damaged");
-    let damaged = with_own_share(base, "share-damaged");
+    let damaged = base
+        .with_own_share(&base.share.with_file_name("share-damaged"))
+        .unwrap();
     flip_a_bit(&damaged.share.join("packs"));
 
     let room = Room::open(&damaged, &folder, Dhcp::Server).unwrap();
@@ -153,21 +155,6 @@ fn a_damaged_block_ends_in_a_failure_that_names_it() {
     assert!(from > 0);
     running.cut_power().unwrap();
     assert!(starts_nothing(&disk), "a half image could be started");
-}
-
-/// The base with a copy of its share that may be written to.
-fn with_own_share(base: &Base, name: &str) -> Base {
-    let share = base.share.with_file_name(name);
-    if share.exists() {
-        fs::remove_dir_all(&share).unwrap();
-    }
-    let copy = ["cp", "-a", "--reflink=auto"];
-    let paths = [base.share.to_string_lossy(), share.to_string_lossy()];
-    command::sh(&[&copy[..], &[&paths[0], &paths[1]]].concat()).unwrap();
-    Base {
-        share,
-        ..base.clone()
-    }
 }
 
 /// Flips one bit in the middle of the largest pack.
@@ -213,7 +200,7 @@ fn a_stranger_and_a_disk_with_a_system_are_not_touched_without_a_word() {
     let (base, _turn) = base();
     let folder = folder(base, "stranger");
     let room = Room::open(base, &folder, Dhcp::Server).unwrap();
-    let disk = copy_of_reference(base, &folder.join("old.img"));
+    let disk = base.copy_of_reference(&folder.join("old.img")).unwrap();
     let before = fingerprint(&disk).unwrap();
     let old = machine("old", 3, Firmware::Uefi, Bus::Nvme, disk.clone());
     let mut running = room.switch_on(&old).unwrap();
@@ -245,13 +232,6 @@ fn a_stranger_and_a_disk_with_a_system_are_not_touched_without_a_word() {
     assert!(run.receipt);
 }
 
-fn copy_of_reference(base: &Base, disk: &std::path::Path) -> PathBuf {
-    let copy = ["cp", "--sparse=always"];
-    let paths = [base.reference.to_string_lossy(), disk.to_string_lossy()];
-    command::sh(&[&copy[..], &[&paths[0], &paths[1]]].concat()).unwrap();
-    disk.to_owned()
-}
-
 /// The reference machine is captured where it stands: the image is the one its
 /// disk gave as a file, the disk is bit for bit what it was, and then the
 /// machine starts its own system.
@@ -259,9 +239,11 @@ fn copy_of_reference(base: &Base, disk: &std::path::Path) -> PathBuf {
 fn a_machine_captured_in_its_room_is_the_image_of_its_disk_and_is_not_changed() {
     let (base, _turn) = base();
     let folder = folder(base, "captured");
-    let base = with_own_share(base, "share-captured");
+    let base = base
+        .with_own_share(&base.share.with_file_name("share-captured"))
+        .unwrap();
     let room = Room::open(&base, &folder, Dhcp::Server).unwrap();
-    let disk = copy_of_reference(&base, &folder.join("golden.img"));
+    let disk = base.copy_of_reference(&folder.join("golden.img")).unwrap();
     let before = fingerprint(&disk).unwrap();
     let golden = machine("golden", 4, Firmware::Bios, Bus::Virtio, disk.clone());
     room.mimeo(&["machine", "add", "--name", "golden", "--mac", &golden.mac])
@@ -285,8 +267,11 @@ fn a_machine_captured_in_its_room_is_the_image_of_its_disk_and_is_not_changed() 
     assert_eq!(fingerprint(&disk).unwrap(), before, "the disk was written");
     println!("{}", room.mimeo(&["run", "show", &run.run]).unwrap());
 
-    assert_eq!(image_id(&base, CAPTURED), image_id(&base, IMAGE));
-    let differences = of_share(&base, &["diff", IMAGE, CAPTURED, "--json"]);
+    assert_eq!(
+        base.image_id(CAPTURED).unwrap(),
+        base.image_id(IMAGE).unwrap()
+    );
+    let differences = base.image(&["diff", IMAGE, CAPTURED, "--json"]).unwrap();
     assert_eq!(differences.trim(), "[]");
     let list = room.mimeo(&["run", "list"]).unwrap();
     assert!(list.contains("captures from-the-machine"), "{list}");
@@ -299,20 +284,3 @@ fn a_machine_captured_in_its_room_is_the_image_of_its_disk_and_is_not_changed() 
 }
 
 const CAPTURED: &str = "from-the-machine";
-
-/// What `mimeo image ...` says of a base's share.
-fn of_share(base: &Base, words: &[&str]) -> String {
-    let mut look = base.mimeo();
-    look.arg("image")
-        .args(words)
-        .arg("--share")
-        .arg(&base.share);
-    command::run(&mut look).unwrap()
-}
-
-fn image_id(base: &Base, name: &str) -> String {
-    let shown = of_share(base, &["list", "--json"]);
-    let records: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
-    let of_name = records.iter().find(|record| record["name"] == name);
-    of_name.unwrap()["image"].as_str().unwrap().to_owned()
-}

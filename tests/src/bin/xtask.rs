@@ -1,15 +1,21 @@
 //! `cargo xtask demo` runs the main job for real; `cargo xtask test` passes
 //! every test; `cargo xtask bench image` measures what is claimed about speed
-//! and size. Each installs what it needs when run as root.
+//! and size; `cargo xtask soak` looks for faults for hours. Each installs what it needs when run as root.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use lab::bench::options::Options;
-use lab::{base, bench, demo, programs, setup};
+use lab::fuzz::watched::Watched;
+use lab::{base, bench, command, demo, programs, setup, soak};
 
-const USAGE: &str = "usage: cargo xtask demo | test | bench image [OPTIONS]
+/// Decoders that ask for too much memory are found out.
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+const USAGE: &str = "usage: cargo xtask demo | test | bench image [OPTIONS] | soak [OPTIONS]
 
   demo   make a reference machine, capture it, and turn three bare virtual
          machines into proven copies of it
@@ -22,6 +28,11 @@ const USAGE: &str = "usage: cargo xtask demo | test | bench image [OPTIONS]
            --corpus PATH  this tree in place of the system and the desktop
            --mimeo PATH   this program in place of the one built here
            --peers        the other programs alone, once; nothing is judged
+  soak   every decoder on new inputs and machines that lose power, for hours;
+         writes docs/soak.md
+           --minutes N    so long for the decoders (60)
+           --cuts N       so many power cuts (24)
+           --seed N       the first input (the time)
 
 exit codes: 0 done, 1 failed, 2 wrong use";
 
@@ -31,6 +42,7 @@ fn main() -> ExitCode {
         "demo" => run_demo(),
         "test" => run_tests(),
         "bench" => run_bench(),
+        "soak" => run_soak(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -103,6 +115,36 @@ fn run_bench() -> Result<()> {
         bail!("not every claim is met");
     }
     Ok(())
+}
+
+fn run_soak() -> Result<()> {
+    let words = std::env::args().skip(2);
+    let options = soak::Options::parse(words, demo::now())?;
+    setup::prepare()?;
+    let programs = programs::build()?;
+    let begun = Instant::now();
+    let mut say = |text: &str| println!("[{:>5} s] {text}", begun.elapsed().as_secs());
+    let folder = programs.target.join("lab/soak");
+    let (report, well) = soak::run(&options, &programs, &folder, &mut say)?;
+    let version = command::sh(&["git", "describe", "--always", "--dirty"])?;
+    let heading = format!(
+        "# The last soak\n\n`cargo xtask soak`, version {}, {} decoder minutes, {} power cuts: {}.\n\n",
+        version.trim(),
+        options.fuzzing.as_secs() / 60,
+        options.cuts,
+        if well {
+            "nothing was found"
+        } else {
+            "SOMETHING IS WRONG"
+        },
+    );
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/soak.md");
+    std::fs::write(&path, heading + &report)?;
+    println!("{} is written", path.display());
+    match well {
+        true => Ok(()),
+        false => bail!("not everything came to a good end"),
+    }
 }
 
 fn cargo(words: &[&str]) -> Result<()> {
