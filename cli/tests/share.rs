@@ -247,6 +247,32 @@ fn a_disk_is_made_grown_agreed_to_and_proven() {
     );
     room.says(&verify);
 
+    // What a file system of a quarter of a megabyte cannot hold is not begun.
+    let tiny = room.text("tiny");
+    fs::create_dir(&tiny).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=256k", "tmpfs", &tiny];
+    let mounted = Command::new("mount").args(mount).status();
+    if mounted.is_ok_and(|status| status.success()) {
+        let words = [
+            "apply",
+            "tree",
+            "tiny/disk.img",
+            "--format",
+            "ext4",
+            "--size",
+            "40M",
+        ];
+        let target = room.text(words[2]);
+        let words = [&words[..2], &[&target], &words[3..]].concat();
+        let output = room.beside.run(&words);
+        let left = room.path("tiny/disk.img").exists();
+        Command::new("umount").arg(&tiny).status().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("are free") && !left, "{error}");
+    } else {
+        println!("SKIPPED: this machine lets nobody mount");
+    }
+
     let folder = room.text("folder");
     room.says(&["apply", "tree@1", &folder]);
     room.refuses(1, &["apply", "tree", &folder], "--clean");

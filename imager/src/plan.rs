@@ -62,6 +62,12 @@ impl Plan {
         self.chunks_to_fetch().map(|(_, length)| length).sum()
     }
 
+    /// Bytes of contents that the disk will hold, each copy of a chunk counted.
+    pub fn bytes_to_write(&self) -> u64 {
+        let stretches = self.places.iter().flat_map(|(_, stretches)| stretches);
+        stretches.map(|stretch| u64::from(stretch.length)).sum()
+    }
+
     /// Every chunk that must come from the share, with its length.
     pub fn chunks_to_fetch(&self) -> impl Iterator<Item = (&ChunkId, u64)> {
         let remote = self

@@ -22,7 +22,7 @@ use crate::args::ApplyArgs;
 use crate::output;
 use image::Image;
 use looked::{Looked, SECTOR, identity, look, open};
-use planned::{check_kind, planned, show_plan, unchanged};
+use planned::{check_kind, check_room, planned, show_plan, unchanged};
 pub(crate) use verify::verify;
 
 /// What an apply that was interrupted is called on the disk.
@@ -34,6 +34,7 @@ pub(crate) fn apply(args: &ApplyArgs, json: bool) -> Result<()> {
     let looked = look(args)?;
     check_kind(args, &image, &looked)?;
     let plan = planned(args, &image, &looked)?;
+    check_room(args, &plan, &looked)?;
     let own = goes_on(args, &looked, &plan)?;
     let lost = match own {
         true => Vec::new(),

@@ -1,7 +1,9 @@
 //! What an apply will do, made from what was looked at, shown, and made again
 //! to see that nothing changed.
 
-use anyhow::{Result, bail};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
 use image_format::entry::Timestamp;
 use image_format::layout::Scheme;
 use imager::disk::{Disk, TargetDisk, TargetKind};
@@ -10,7 +12,7 @@ use imager::plan::{Plan, Wishes, plan};
 use super::image::Image;
 use super::looked::{Looked, facts, surveyed};
 use crate::args::ApplyArgs;
-use crate::output;
+use crate::output::{self, bytes};
 
 /// A whole disk's image does not go into a partition, nor a directory's onto a
 /// disk before somebody said as what.
@@ -54,6 +56,27 @@ pub(super) fn planned(args: &ApplyArgs, image: &Image, looked: &Looked) -> Resul
         let reasons: Vec<String> = refusals.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the image does not go there: {}", reasons.join("; "))
     })
+}
+
+/// Refuses a new disk image file that does not fit where it shall lie.
+pub(super) fn check_room(args: &ApplyArgs, plan: &Plan, looked: &Looked) -> Result<()> {
+    let folder = match args.target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let needed = plan.bytes_to_write();
+    let found = rustix::fs::statvfs(folder);
+    let found = found.with_context(|| format!("looking at {}", folder.display()))?;
+    let room = found.f_bavail.saturating_mul(found.f_frsize);
+    if looked.found.is_none() && room < needed {
+        bail!(
+            "{} takes {}, and where it shall lie {} are free; make room there",
+            args.target.display(),
+            bytes(needed),
+            bytes(room)
+        );
+    }
+    Ok(())
 }
 
 /// Tells what will be done and what is lost.
