@@ -15,14 +15,17 @@ mod format;
 mod holder;
 mod map;
 mod refs;
+mod system;
 mod trash;
 
 pub use map::map_immutable;
+pub use system::{FileFacts, FileSystem, Mounted, Reading, Writing};
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
-use self::files::{Files, read, read_part};
+use self::files::Files;
 use self::refs::Refs;
 use self::trash::TrashCan;
 use super::memory::{check_manifest, check_name};
@@ -50,7 +53,7 @@ const FOLDERS: [&str; 7] = [
 #[derive(Debug)]
 pub struct DirStore {
     root: PathBuf,
-    files: Files,
+    files: Arc<Files>,
     refs: Refs,
     trash: TrashCan,
     /// The feature that forbids this program to write.
@@ -63,8 +66,17 @@ impl DirStore {
     /// # Errors
     /// The directory holds something, or cannot be written.
     pub fn init(dir: &Path) -> Result<Self, StoreError> {
-        files::make_dir(dir)?;
-        if let Some(name) = files::names(dir)?.first() {
+        Self::init_on(Arc::new(Mounted), dir)
+    }
+
+    /// As [`DirStore::init`], on any file system.
+    ///
+    /// # Errors
+    /// As [`DirStore::init`].
+    pub fn init_on(system: Arc<dyn FileSystem>, dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::at(system, dir);
+        store.files.make_dir(dir)?;
+        if let Some(name) = store.files.names(dir)?.first() {
             let found = format!("{name:?}; name an empty directory");
             return Err(StoreError::Format {
                 path: dir.to_owned(),
@@ -73,9 +85,8 @@ impl DirStore {
             });
         }
         for folder in FOLDERS {
-            files::make_dir(&dir.join(folder))?;
+            store.files.make_dir(&dir.join(folder))?;
         }
-        let store = Self::at(dir, None);
         format::write(dir, &store.files)?;
         Ok(store)
     }
@@ -85,20 +96,30 @@ impl DirStore {
     /// # Errors
     /// It is none, one of another version, or has features this program must know.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let store = Self::at(dir, format::check(dir)?);
+        Self::open_on(Arc::new(Mounted), dir)
+    }
+
+    /// As [`DirStore::open`], on any file system.
+    ///
+    /// # Errors
+    /// As [`DirStore::open`].
+    pub fn open_on(system: Arc<dyn FileSystem>, dir: &Path) -> Result<Self, StoreError> {
+        let mut store = Self::at(system, dir);
+        store.read_only = format::check(dir, &store.files)?;
         if store.read_only.is_none() {
             store.files.forget_abandoned();
         }
         Ok(store)
     }
 
-    fn at(dir: &Path, read_only: Option<String>) -> Self {
+    fn at(system: Arc<dyn FileSystem>, dir: &Path) -> Self {
+        let files = Arc::new(Files::new(system, dir.join("incoming")));
         Self {
             root: dir.to_owned(),
-            files: Files::new(dir.join("incoming")),
-            refs: Refs::new(dir.join("refs")),
-            trash: TrashCan::new(dir),
-            read_only,
+            refs: Refs::new(Arc::clone(&files), dir.join("refs")),
+            trash: TrashCan::new(Arc::clone(&files), dir),
+            files,
+            read_only: None,
         }
     }
 
@@ -163,16 +184,10 @@ impl DirStore {
         offset: u64,
         length: u32,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read_anywhere(&Object::Pack(*id), |path| read_part(path, offset, length))
+        self.read_anywhere(&Object::Pack(*id), |path| {
+            self.files.read_part(path, offset, length)
+        })
     }
-}
-
-fn listed<T: std::str::FromStr>(dir: &Path, suffix: &str) -> Result<Vec<T>, StoreError> {
-    let names = files::names_if_any(dir)?;
-    Ok(names
-        .iter()
-        .filter_map(|name| name.strip_suffix(suffix)?.parse().ok())
-        .collect())
 }
 
 impl Source for DirStore {
@@ -191,17 +206,15 @@ impl Store for DirStore {
         check_name("pack", id, &PackId::of(bytes))?;
         let files = self.writable()?;
         let path = self.pack_path(id);
-        path.parent().map_or(Ok(()), files::make_dir)?;
+        files.make_parent(&path)?;
         files.put(&path, bytes)
     }
 
     fn list_packs(&self) -> Result<Vec<PackId>, StoreError> {
         let mut packs = Vec::new();
-        for folder in files::names(&self.root.join("packs"))? {
-            packs.extend(listed::<PackId>(
-                &self.root.join("packs").join(folder),
-                ".pack",
-            )?);
+        let root = self.root.join("packs");
+        for folder in self.files.names(&root)? {
+            packs.extend(self.files.listed::<PackId>(&root.join(folder), ".pack")?);
         }
         packs.sort();
         Ok(packs)
@@ -209,7 +222,7 @@ impl Store for DirStore {
 
     fn read_pack(&self, id: &PackId) -> Result<Vec<u8>, StoreError> {
         self.read_anywhere(&Object::Pack(*id), |path| {
-            read("pack", path, pack::MAX_PACK)
+            self.files.read("pack", path, pack::MAX_PACK)
         })
     }
 
@@ -219,15 +232,16 @@ impl Store for DirStore {
     }
 
     fn list_indexes(&self) -> Result<Vec<SegmentId>, StoreError> {
-        listed(&self.root.join("index"), ".idx")
+        self.files.listed(&self.root.join("index"), ".idx")
     }
 
     fn read_index(&self, id: &SegmentId) -> Result<Vec<u8>, StoreError> {
-        read("index segment", &self.index_path(id), index::MAX_SEGMENT)
+        self.files
+            .read("index segment", &self.index_path(id), index::MAX_SEGMENT)
     }
 
     fn map_index(&self, id: &SegmentId) -> Result<SegmentBytes, StoreError> {
-        match map_immutable(&self.index_path(id), index::MAX_SEGMENT) {
+        match self.files.map(&self.index_path(id), index::MAX_SEGMENT) {
             Some(bytes) => Ok(bytes),
             None => self.read_index(id).map(SegmentBytes::from),
         }
@@ -239,17 +253,18 @@ impl Store for DirStore {
     }
 
     fn list_manifests(&self) -> Result<Vec<ImageId>, StoreError> {
-        listed(&self.root.join("manifests"), ".man")
+        self.files.listed(&self.root.join("manifests"), ".man")
     }
 
     fn read_manifest(&self, id: &ImageId) -> Result<Vec<u8>, StoreError> {
         self.read_anywhere(&Object::Manifest(*id), |path| {
-            read("manifest", path, manifest::MAX_ROOT)
+            self.files.read("manifest", path, manifest::MAX_ROOT)
         })
     }
 
     fn put_ref(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
-        self.refs.put(self.writable()?, at, bytes)
+        self.writable()?;
+        self.refs.put(at, bytes)
     }
 
     fn list_refs(&self) -> Result<Vec<RefName>, StoreError> {
@@ -257,11 +272,12 @@ impl Store for DirStore {
     }
 
     fn read_ref(&self, at: &RefName) -> Result<Vec<u8>, StoreError> {
-        read("ref", &self.refs.path(at), MAX_REF)
+        self.files.read("ref", &self.refs.path(at), MAX_REF)
     }
 
     fn delete_ref(&self, at: &RefName) -> Result<(), StoreError> {
-        self.refs.delete(self.writable()?, at)
+        self.writable()?;
+        self.refs.delete(at)
     }
 
     fn list_deleted_refs(&self) -> Result<Vec<RefName>, StoreError> {
@@ -274,7 +290,7 @@ impl Store for DirStore {
     }
 
     fn pack_facts(&self, id: &PackId) -> Result<PackFacts, StoreError> {
-        self.read_anywhere(&Object::Pack(*id), |path| files::facts("pack", path))
+        self.read_anywhere(&Object::Pack(*id), |path| self.files.facts("pack", path))
     }
 
     fn read_pack_part(&self, id: &PackId, offset: u64, length: u32) -> Result<Vec<u8>, StoreError> {
@@ -319,7 +335,8 @@ impl Store for DirStore {
     }
 
     fn trash_length(&self, what: &Trashed) -> Result<u64, StoreError> {
-        files::facts("trash", &self.trash.path(what)).map(|facts| facts.length)
+        let facts = self.files.facts("trash", &self.trash.path(what));
+        facts.map(|facts| facts.length)
     }
 
     fn settle(&self) -> Result<(), StoreError> {
@@ -327,7 +344,8 @@ impl Store for DirStore {
     }
 
     fn put_seal(&self, run: &Run, bytes: &[u8]) -> Result<(), StoreError> {
-        self.trash.put_seal(self.writable()?, run, bytes)
+        self.writable()?;
+        self.trash.put_seal(run, bytes)
     }
 
     fn list_seals(&self) -> Result<Vec<Run>, StoreError> {
@@ -344,7 +362,8 @@ impl Store for DirStore {
     }
 
     fn put_lease(&self, id: &LeaseId, bytes: &[u8]) -> Result<(), StoreError> {
-        self.trash.put_lease(self.writable()?, id, bytes)
+        self.writable()?;
+        self.trash.put_lease(id, bytes)
     }
 
     fn list_leases(&self) -> Result<Vec<LeaseId>, StoreError> {
@@ -360,9 +379,8 @@ impl Store for DirStore {
     }
 
     fn now(&self) -> u64 {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
+        let since = self.files.now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
     }
 
     fn owner(&self) -> String {

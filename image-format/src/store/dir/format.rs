@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{Files, read};
+use super::files::Files;
 use crate::store::StoreError;
 
 const FORMAT: &str = "format.json";
@@ -46,14 +46,14 @@ pub(super) fn write(dir: &Path, files: &Files) -> Result<(), StoreError> {
 }
 
 /// Whether this program may use the share; the feature that forbids writing.
-pub(super) fn check(dir: &Path) -> Result<Option<String>, StoreError> {
+pub(super) fn check(dir: &Path, files: &Files) -> Result<Option<String>, StoreError> {
     let path = dir.join(FORMAT);
     let refuse = |found: String| StoreError::Format {
         path: dir.to_owned(),
         expected: EXPECTED,
         found,
     };
-    let text = match read("share", &path, MAX_FORMAT) {
+    let text = match files.read("share", &path, MAX_FORMAT) {
         Ok(text) => text,
         Err(StoreError::Missing { .. }) => {
             return Err(refuse(format!(

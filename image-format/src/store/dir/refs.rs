@@ -1,8 +1,9 @@
 //! Refs in a directory: `<sequence>.json`, and `<sequence>.deleted` for those taken back.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::files::{self, Files};
+use super::files::Files;
 use crate::refs::{name_from_file, name_to_file};
 use crate::store::memory::check_follows;
 use crate::store::{RefName, StoreError};
@@ -13,12 +14,13 @@ const DELETED: &str = ".deleted";
 /// The folder of all refs.
 #[derive(Debug)]
 pub(super) struct Refs {
+    files: Arc<Files>,
     folder: PathBuf,
 }
 
 impl Refs {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) fn new(files: Arc<Files>, folder: PathBuf) -> Self {
+        Self { files, folder }
     }
 
     pub(super) fn path(&self, at: &RefName) -> PathBuf {
@@ -32,22 +34,18 @@ impl Refs {
     }
 
     fn sequences(&self, file: &str, suffix: &str) -> Result<Vec<u64>, StoreError> {
-        let names = files::names_if_any(&self.folder.join(file))?;
-        Ok(names
-            .iter()
-            .filter_map(|name| name.strip_suffix(suffix)?.parse().ok())
-            .collect())
+        self.files.listed(&self.folder.join(file), suffix)
     }
 
-    pub(super) fn put(&self, files: &Files, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn put(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
         let file = name_to_file(&at.name);
         // Kept ones first: one that is deleted meanwhile is then found as deleted.
         let mut used = self.sequences(&file, KEPT)?;
         used.extend(self.sequences(&file, DELETED)?);
         check_follows(at, used.into_iter().max())?;
         let path = self.path(at);
-        path.parent().map_or(Ok(()), files::make_dir)?;
-        if files.put_new(&path, bytes)? {
+        self.files.make_parent(&path)?;
+        if self.files.put_new(&path, bytes)? {
             Ok(())
         } else {
             Err(StoreError::Conflict {
@@ -59,7 +57,7 @@ impl Refs {
 
     fn list_with(&self, suffix: &str) -> Result<Vec<RefName>, StoreError> {
         let mut refs = Vec::new();
-        for file in files::names(&self.folder)? {
+        for file in self.files.names(&self.folder)? {
             let Some(name) = name_from_file(&file) else {
                 continue;
             };
@@ -85,25 +83,25 @@ impl Refs {
     }
 
     /// The mark is the deletion; removing the ref only makes room.
-    pub(super) fn delete(&self, files: &Files, at: &RefName) -> Result<(), StoreError> {
+    pub(super) fn delete(&self, at: &RefName) -> Result<(), StoreError> {
         let path = self.path(at);
-        if !files::exists(&path)? {
+        if !self.files.exists(&path)? {
             return Err(StoreError::Missing {
                 what: "ref",
                 name: at.to_string(),
             });
         }
-        files.put_new(&self.file(at, DELETED), b"deleted\n")?;
-        files::remove(&path).map(drop)
+        self.files.put_new(&self.file(at, DELETED), b"deleted\n")?;
+        self.files.remove(&path).map(drop)
     }
 
     pub(super) fn tidy(&self) -> Result<(), StoreError> {
         let (kept, deleted) = (self.list_with(KEPT)?, self.list_with(DELETED)?);
         for at in &deleted {
-            files::remove(&self.path(at))?;
+            self.files.remove(&self.path(at))?;
             let later = |other: &RefName| other.name == at.name && other.sequence > at.sequence;
             if kept.iter().chain(&deleted).any(later) {
-                files::remove(&self.file(at, DELETED))?;
+                self.files.remove(&self.file(at, DELETED))?;
             }
         }
         Ok(())

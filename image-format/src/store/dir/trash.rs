@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::files::{self, Files};
+use super::files::Files;
 use crate::store::{LeaseId, Object, Run, StoreError, Trashed};
 
 const SEAL: &str = "-seal.json";
@@ -15,6 +15,7 @@ const MAX_NOTE: u64 = 1 << 20;
 /// The folders of what was thrown away and of who is at work.
 #[derive(Debug)]
 pub(super) struct TrashCan {
+    files: Arc<Files>,
     trash: PathBuf,
     leases: PathBuf,
     /// Folders in which something was taken away and not synced yet.
@@ -22,8 +23,9 @@ pub(super) struct TrashCan {
 }
 
 impl TrashCan {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(super) fn new(files: Arc<Files>, root: &Path) -> Self {
         Self {
+            files,
             trash: root.join("trash"),
             leases: root.join("leases"),
             unsettled: Mutex::default(),
@@ -51,15 +53,14 @@ impl TrashCan {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Trashed>, StoreError> {
-        let names = files::names_if_any(&self.trash)?;
-        let mut trashed: Vec<Trashed> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let mut trashed: Vec<Trashed> = self.files.listed(&self.trash, "")?;
         trashed.sort();
         Ok(trashed)
     }
 
     /// A rename to a name nobody else gives: never over another file.
     pub(super) fn condemn(&self, home: &Path, what: &Trashed) -> Result<bool, StoreError> {
-        let there = files::rename(home, &self.path(what))?;
+        let there = self.files.rename(home, &self.path(what))?;
         if there {
             self.unsettle(home);
             self.unsettle(&self.path(what));
@@ -70,12 +71,12 @@ impl TrashCan {
     /// A link first: at no moment is it in neither place.
     pub(super) fn restore(&self, home: &Path, what: &Trashed) -> Result<bool, StoreError> {
         let path = self.path(what);
-        home.parent().map_or(Ok(()), files::make_dir)?;
-        if !files::link(&path, home)? {
+        self.files.make_parent(home)?;
+        if !self.files.link(&path, home)? {
             return Ok(false);
         }
-        files::sync_parent(home)?;
-        files::remove(&path)?;
+        self.files.sync_parent(home)?;
+        self.files.remove(&path)?;
         self.unsettle(&path);
         Ok(true)
     }
@@ -85,7 +86,7 @@ impl TrashCan {
     }
 
     fn remove(&self, path: &Path) -> Result<bool, StoreError> {
-        let there = files::remove(path)?;
+        let there = self.files.remove(path)?;
         if there {
             self.unsettle(path);
         }
@@ -105,34 +106,27 @@ impl TrashCan {
                 .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *unsettled)
         };
-        taken.iter().try_for_each(|folder| files::sync_dir(folder))
+        taken
+            .iter()
+            .try_for_each(|folder| self.files.sync_dir(folder))
     }
 
     fn seal(&self, run: &Run) -> PathBuf {
         self.trash.join(format!("{run}{SEAL}"))
     }
 
-    pub(super) fn put_seal(
-        &self,
-        files: &Files,
-        run: &Run,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        files.put_new(&self.seal(run), bytes).map(drop)
+    pub(super) fn put_seal(&self, run: &Run, bytes: &[u8]) -> Result<(), StoreError> {
+        self.files.put_new(&self.seal(run), bytes).map(drop)
     }
 
     pub(super) fn seals(&self) -> Result<Vec<Run>, StoreError> {
-        let names = files::names_if_any(&self.trash)?;
-        let mut runs: Vec<Run> = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(SEAL)?.parse().ok())
-            .collect();
+        let mut runs: Vec<Run> = self.files.listed(&self.trash, SEAL)?;
         runs.sort();
         Ok(runs)
     }
 
     pub(super) fn read_seal(&self, run: &Run) -> Result<Vec<u8>, StoreError> {
-        files::read("seal", &self.seal(run), MAX_NOTE)
+        self.files.read("seal", &self.seal(run), MAX_NOTE)
     }
 
     pub(super) fn remove_seal(&self, run: &Run) -> Result<bool, StoreError> {
@@ -145,31 +139,22 @@ impl TrashCan {
 
     /// Written anew in place: its name is there at every moment, and no reader
     /// trusts what it says, only that it changed.
-    pub(super) fn put_lease(
-        &self,
-        files: &Files,
-        id: &LeaseId,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
+    pub(super) fn put_lease(&self, id: &LeaseId, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.lease(id);
-        match files::overwrite(&path, bytes)? {
+        match self.files.overwrite(&path, bytes)? {
             true => Ok(()),
-            false => files.put_new(&path, bytes).map(drop),
+            false => self.files.put_new(&path, bytes).map(drop),
         }
     }
 
     pub(super) fn leases(&self) -> Result<Vec<LeaseId>, StoreError> {
-        let names = files::names_if_any(&self.leases)?;
-        let mut leases: Vec<LeaseId> = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(LEASE)?.parse().ok())
-            .collect();
+        let mut leases: Vec<LeaseId> = self.files.listed(&self.leases, LEASE)?;
         leases.sort();
         Ok(leases)
     }
 
     pub(super) fn read_lease(&self, id: &LeaseId) -> Result<Vec<u8>, StoreError> {
-        files::read("lease", &self.lease(id), MAX_NOTE)
+        self.files.read("lease", &self.lease(id), MAX_NOTE)
     }
 
     pub(super) fn remove_lease(&self, id: &LeaseId) -> Result<bool, StoreError> {
