@@ -88,7 +88,17 @@ pub(crate) fn ingest(
     name: &str,
     files: &[File],
 ) -> Result<ImageRecord, IngestError> {
-    let mut ingest = Ingest::new(store, options())?;
+    ingest_with(store, name, files, options())
+}
+
+/// As [`ingest`], stored in another way.
+pub(crate) fn ingest_with(
+    store: &dyn Store,
+    name: &str,
+    files: &[File],
+    options: IngestOptions,
+) -> Result<ImageRecord, IngestError> {
+    let mut ingest = Ingest::new(store, options)?;
     let mut entries = vec![Entry::new("", Kind::Directory)];
     for file in files {
         let mut entry = Entry::new(file.0.as_bytes(), Kind::File);

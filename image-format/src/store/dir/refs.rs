@@ -1,5 +1,6 @@
 //! Refs in a directory: `<sequence>.json`, and `<sequence>.deleted` for those taken back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -97,12 +98,21 @@ impl Refs {
 
     pub(super) fn tidy(&self) -> Result<(), StoreError> {
         let (kept, deleted) = (self.list_with(KEPT)?, self.list_with(DELETED)?);
+        let mut needless = Vec::new();
         for at in &deleted {
             self.files.remove(&self.path(at))?;
             let later = |other: &RefName| other.name == at.name && other.sequence > at.sequence;
             if kept.iter().chain(&deleted).any(later) {
-                self.files.remove(&self.file(at, DELETED))?;
+                needless.push(at);
             }
+        }
+        // A mark that is gone before its ref is would give the ref back.
+        let names: BTreeSet<&str> = needless.iter().map(|at| at.name.as_str()).collect();
+        for name in names {
+            self.files.sync_dir(&self.folder.join(name_to_file(name)))?;
+        }
+        for at in needless {
+            self.files.remove(&self.file(at, DELETED))?;
         }
         Ok(())
     }
