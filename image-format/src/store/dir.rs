@@ -263,7 +263,11 @@ impl Store for DirStore {
     }
 
     fn put_ref(&self, at: &RefName, bytes: &[u8]) -> Result<(), StoreError> {
-        self.writable()?;
+        let files = self.writable()?;
+        // An image counts on segments of others. One of these may have been killed
+        // when its segment could be seen, but was not durable; so may who made the share.
+        files.sync_dir(&self.root.join("index"))?;
+        files.sync_dir(&self.root)?;
         self.refs.put(at, bytes)
     }
 
@@ -321,7 +325,11 @@ impl Store for DirStore {
     }
 
     fn destroy(&self, what: &Trashed) -> Result<bool, StoreError> {
-        self.writable()?;
+        let (files, home) = (self.writable()?, self.home(&what.object));
+        // Who moved it back may have been killed before that was durable.
+        if files.exists(&home)? {
+            files.sync_parent(&home)?;
+        }
         self.trash.destroy(what)
     }
 

@@ -151,6 +151,8 @@ pub fn gc(store: &dyn Store, options: &GcOptions) -> Result<GcReport, GcError> {
         return Ok(report);
     }
     let mut lease = Lease::take(store, "gc")?;
+    // What is deleted must stay so before anything is taken away for it.
+    store.tidy_refs()?;
     let run = Run::of(store.now(), lease.id());
     let mut sweep = Sweep::new(store, Some(run), options)?;
     sweep.run(&mut lease, &mut report)?;
@@ -160,7 +162,6 @@ pub fn gc(store: &dyn Store, options: &GcOptions) -> Result<GcReport, GcError> {
         Sweep::new(store, Some(run), options)?.destroy(&mut report)?;
     }
     seal::tidy(store, &lease.id())?;
-    store.tidy_refs()?;
     store.settle()?;
     let waiting = store.list_trash()?;
     report.waiting = amounts::of_trash(store, waiting.iter())?;

@@ -1,9 +1,10 @@
 //! Files that appear whole or not at all.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::system::{FileSystem, Reading, Writing};
@@ -19,6 +20,8 @@ pub(super) struct Files {
     system: Arc<dyn FileSystem>,
     incoming: PathBuf,
     made: AtomicU64,
+    /// Directories whose own names are known to be durable.
+    named: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// Writing.
@@ -28,6 +31,7 @@ impl Files {
             system,
             incoming,
             made: AtomicU64::new(0),
+            named: Mutex::default(),
         }
     }
 
@@ -112,18 +116,37 @@ impl Files {
         }
     }
 
-    /// Makes a directory and its name durable.
+    /// Makes a directory and its name durable; it may be there.
     pub(super) fn make_dir(&self, path: &Path) -> Result<(), StoreError> {
+        match self.make(path)? {
+            true => self.sync_parent(path),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes a directory; says whether it was not there.
+    fn make(&self, path: &Path) -> Result<bool, StoreError> {
         match self.system.make_dir(path) {
-            Ok(()) => self.sync_parent(path),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(source) => Err(failed("making", path, source)),
         }
     }
 
-    /// As [`Files::make_dir`], for the directory a file will lie in.
+    /// Makes the directory that a file will lie in. One that is there may be of
+    /// a process that was killed before its name was durable: once that is done
+    /// again.
     pub(super) fn make_parent(&self, path: &Path) -> Result<(), StoreError> {
-        path.parent().map_or(Ok(()), |dir| self.make_dir(dir))
+        let Some(dir) = path.parent() else {
+            return Ok(());
+        };
+        let is_new = self.make(dir)?;
+        let named = || self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_new || !named().contains(dir) {
+            self.sync_parent(dir)?;
+            named().insert(dir.to_owned());
+        }
+        Ok(())
     }
 
     pub(super) fn sync_parent(&self, path: &Path) -> Result<(), StoreError> {

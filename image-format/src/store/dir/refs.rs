@@ -99,15 +99,19 @@ impl Refs {
     pub(super) fn tidy(&self) -> Result<(), StoreError> {
         let (kept, deleted) = (self.list_with(KEPT)?, self.list_with(DELETED)?);
         let mut needless = Vec::new();
+        let mut names = BTreeSet::new();
         for at in &deleted {
-            self.files.remove(&self.path(at))?;
+            if self.files.remove(&self.path(at))? {
+                // Its writer may have been killed before the mark was durable.
+                names.insert(&at.name);
+            }
             let later = |other: &RefName| other.name == at.name && other.sequence > at.sequence;
             if kept.iter().chain(&deleted).any(later) {
+                // A mark that is gone before its ref is would give the ref back.
+                names.insert(&at.name);
                 needless.push(at);
             }
         }
-        // A mark that is gone before its ref is would give the ref back.
-        let names: BTreeSet<&str> = needless.iter().map(|at| at.name.as_str()).collect();
         for name in names {
             self.files.sync_dir(&self.folder.join(name_to_file(name)))?;
         }
