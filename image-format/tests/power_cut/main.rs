@@ -16,78 +16,94 @@ use cut::Cut;
 use disk::Disk;
 use history::{HISTORY, Promises, Step};
 
-/// What is looked at after the power was cut at this place.
-fn cuts(place: u64) -> [Cut; 5] {
-    [
-        Cut::Lost,
-        Cut::Kept,
-        Cut::Names,
-        Cut::Mixed(place * 2),
-        Cut::Mixed(place * 2 + 1),
-    ]
+/// Plays the history, once to its end and once to every place in it.
+struct Play {
+    /// Changes and syncs at which the power was cut so far.
+    places: u64,
+    /// Shares that were looked at.
+    looked: u64,
+    /// How many mixtures of what was not durable are looked at.
+    mixtures: u64,
 }
 
-/// Cuts the power at every operation of a step; says at how many.
-fn cut_everywhere(step: Step, before: &Disk, promises: &Promises, places: u64) -> u64 {
-    for number in 0.. {
-        let disk = before.as_it_is();
-        disk.stop_at(number);
-        let taken = history::take(step, &disk);
-        let mut promises = promises.clone();
-        match taken {
-            Ok(()) => promises.keep(step),
-            Err(_) => promises.doubt(step),
+impl Play {
+    fn play(mut self, disk: &Disk) -> Self {
+        let mut promises = Promises::default();
+        for step in HISTORY {
+            self.cut_everywhere(step, disk, &promises);
+            history::take(step, disk).unwrap();
+            promises.keep(step);
         }
-        if !disk.is_off() {
-            return number;
-        }
-        let place = format!("{step:?} was cut at operation {number}");
-        for cut in cuts(places + number) {
-            look_after(cut, &disk, &promises, &place);
-        }
-        if history::open(&disk.as_it_is()).is_ok() {
-            let (disk, promises) = history::go_on(step, disk.as_it_is(), promises);
-            let place = format!("{place}, and the power later");
-            look_after(Cut::Lost, &disk, &promises, &place);
-            look_after(Cut::Mixed(places + number), &disk, &promises, &place);
+        self
+    }
+
+    /// Cuts the power at every operation of a step.
+    fn cut_everywhere(&mut self, step: Step, before: &Disk, promises: &Promises) {
+        for number in 0.. {
+            let disk = before.as_it_is();
+            disk.stop_at(number);
+            let taken = history::take(step, &disk);
+            if !disk.is_off() {
+                return;
+            }
+            let mut promises = promises.clone();
+            match taken {
+                Ok(()) => promises.keep(step),
+                Err(_) => promises.doubt(step),
+            }
+            let place = format!("{step:?} was cut at operation {number}");
+            self.look_at_cuts(&disk, &promises, &place);
+            if history::open(&disk.as_it_is()).is_ok() {
+                let (disk, promises) = history::go_on(step, disk.as_it_is(), promises);
+                let place = format!("{place}, and the power later");
+                self.look_after(Cut::Lost, &disk, &promises, &place);
+            }
+            self.places += 1;
         }
     }
-    unreachable!()
+
+    fn look_at_cuts(&mut self, disk: &Disk, promises: &Promises, place: &str) {
+        for cut in [Cut::Lost, Cut::Kept, Cut::Names] {
+            self.look_after(cut, disk, promises, place);
+        }
+        for mixture in 0..self.mixtures {
+            let cut = Cut::Mixed(self.places * self.mixtures + mixture);
+            self.look_after(cut, disk, promises, place);
+        }
+    }
+
+    fn look_after(&mut self, cut: Cut, disk: &Disk, promises: &Promises, place: &str) {
+        let left = disk.after(cut);
+        if promises.images.is_empty() && history::open(&left).is_err() {
+            // No share yet: whoever makes one empties the folder and begins again.
+            return;
+        }
+        let look = || look::assert_sound(&left, promises);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(look)) {
+            eprintln!("{place}: {cut:?}");
+            resume_unwind(panic);
+        }
+        self.looked += 1;
+    }
 }
 
-fn look_after(cut: Cut, disk: &Disk, promises: &Promises, place: &str) {
-    let left = disk.after(cut);
-    if promises.images.is_empty() && history::open(&left).is_err() {
-        // No share yet: whoever makes one empties the folder and begins again.
-        return;
-    }
-    let look = || look::assert_sound(&left, promises);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(look)) {
-        eprintln!("{place}: {cut:?}");
-        resume_unwind(panic);
-    }
-}
-
-fn play(has_links: bool) {
-    let disk = Disk::new(has_links);
-    let mut promises = Promises::default();
-    let mut places = 0;
-    for step in HISTORY {
-        let here = cut_everywhere(step, &disk, &promises, places);
-        eprintln!("{step:?}: {here}");
-        history::take(step, &disk).unwrap();
-        promises.keep(step);
-        places += here;
-    }
-    eprintln!("{places} places");
+fn play(has_links: bool, mixtures: u64) {
+    let play = Play {
+        places: 0,
+        looked: 0,
+        mixtures,
+    };
+    let Play { places, looked, .. } = play.play(&Disk::new(has_links));
+    println!("{places} places, {looked} shares");
+    assert!(places > 500 && looked > 3 * places, "{places}, {looked}");
 }
 
 #[test]
 fn share_whose_power_is_cut_anywhere_keeps_every_committed_image() {
-    play(true);
+    play(true, 2);
 }
 
 #[test]
 fn so_does_one_on_a_file_system_without_hard_links() {
-    play(false);
+    play(false, 1);
 }
