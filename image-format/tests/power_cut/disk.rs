@@ -296,8 +296,8 @@ impl FileSystem for Disk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.change(|state| {
             let file = state.file(from)?;
-            // A share never renames over something.
-            state.is_free(to)?;
+            // What had the name loses it, as everywhere.
+            state.folder(to.parent().unwrap_or(Path::new("/")))?;
             let named = (to.to_owned(), Some(Node::File(file)));
             state.make(vec![(from.to_owned(), None), named]);
             Ok(())

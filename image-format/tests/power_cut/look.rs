@@ -50,7 +50,7 @@ fn settle(store: &DirStore, promises: &mut Promises) {
     }
 }
 
-fn record<'s, S: Store>(share: &'s Share<S>, at: At) -> Option<&'s ImageRecord> {
+fn record<S: Store>(share: &Share<S>, at: At) -> Option<&ImageRecord> {
     let mut history = share.history(at.0).iter();
     history.find(|record| record.sequence == at.1)
 }
