@@ -2,7 +2,6 @@
 //! no image behind.
 
 mod mounted;
-#[allow(dead_code)] // Other tests use the rest of it.
 mod reference;
 
 use std::error::Error;
