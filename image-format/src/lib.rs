@@ -48,5 +48,5 @@ pub use job::{BlockJob, ChunkInBlock};
 pub use manifest::{ManifestError, Root, VolumeRoot, Witness};
 pub use profile::Profile;
 pub use proof::{OverlayEntry, Proof, VolumeProof, entry_digest, volume_proof, volume_root};
-pub use share::{ChunkReader, Entries, Expander, Share, ShareError, Witnesses};
+pub use share::{ChunkReader, Entries, Expander, Share, ShareError, UnreadableRef, Witnesses};
 pub use store::{BlockPlace, DirStore, MemoryStore, RefName, Source, Store, StoreError};

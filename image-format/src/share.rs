@@ -3,26 +3,29 @@
 mod asking;
 mod chunks;
 mod entries;
-
-use std::collections::BTreeMap;
+mod find;
+mod refs;
 
 use thiserror::Error;
 
 use crate::block::BlockError;
 use crate::fetch::{MissingChunk, fetch_list};
-use crate::ids::{self, ChunkRef, ImageId};
+use crate::ids::{ChunkRef, ImageId};
 use crate::image::{ImageRecord, Manifest};
 use crate::index::{Index, IndexError};
 use crate::job::BlockJob;
 use crate::manifest::{ManifestError, bundle};
+use crate::refs::RefError;
 use crate::refs::signature::Trust;
-use crate::refs::{self, Ref, RefError};
 use crate::store::{RefName, Store, StoreError};
 use asking::Asking;
+use refs::Refs;
 
 pub(crate) use chunks::chain;
 pub use chunks::{ChunkReader, Expander};
 pub use entries::{Entries, Witnesses};
+pub use refs::UnreadableRef;
+pub(crate) use refs::read_ref;
 
 /// A store with its index and refs read. Any pointer to a [`Store`] will do,
 /// as `Share<Box<dyn Store>>`.
@@ -32,18 +35,18 @@ pub struct Share<S: Store> {
     index: Index,
     /// Where the store is asked instead, and the index is empty.
     asking: Option<Asking>,
-    /// Of every name all sequences, ascending.
-    records: BTreeMap<String, Vec<ImageRecord>>,
+    refs: Refs,
     chunks: ChunkReader,
     /// Whose refs are taken; everybody's without.
     trust: Option<Trust>,
 }
 
 impl<S: Store> Share<S> {
-    /// Reads refs, then the index: so every image seen is wholly indexed.
+    /// Reads refs, then the index: so every image seen is wholly indexed. A ref
+    /// that cannot be used is left out: see [`Share::unreadable`].
     ///
     /// # Errors
-    /// The store failed, or a ref or an index segment is damaged.
+    /// The store failed, or an index segment is damaged.
     pub fn open(store: S) -> Result<Self, ShareError> {
         Self::open_trusting(store, None)
     }
@@ -54,13 +57,13 @@ impl<S: Store> Share<S> {
     /// # Errors
     /// As [`Share::open`], or a ref is not to be trusted.
     pub fn open_trusting(store: S, trust: Option<Trust>) -> Result<Self, ShareError> {
-        let records = read_refs(&store, &BTreeMap::new(), trust.as_ref())?;
+        let refs = Refs::read(&store, &Refs::default(), trust.as_ref())?;
         let index = Index::load(&store)?;
         Ok(Self {
             store,
             index,
             asking: None,
-            records,
+            refs,
             chunks: ChunkReader::default(),
             trust,
         })
@@ -74,15 +77,11 @@ impl<S: Store> Share<S> {
 
     /// A share of parts that were read before.
     pub(crate) fn of_parts(store: S, index: Index, records: Vec<ImageRecord>) -> Self {
-        let mut by_name: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
-        for record in records {
-            by_name.entry(record.name.clone()).or_default().push(record);
-        }
         Self {
             store,
             index,
             asking: None,
-            records: by_name,
+            refs: Refs::of(records),
             trust: None,
             chunks: ChunkReader::default(),
         }
@@ -93,69 +92,39 @@ impl<S: Store> Share<S> {
     /// # Errors
     /// As [`Share::open`], and when a name went back to a lower sequence.
     pub fn refresh(&mut self) -> Result<(), ShareError> {
-        let records = read_refs(&self.store, &self.records, self.trust.as_ref())?;
+        let refs = Refs::read(&self.store, &self.refs, self.trust.as_ref())?;
         match &mut self.asking {
             None => self.index = Index::load(&self.store)?,
             Some(asking) => *asking = Asking::default(),
         }
-        self.records = records;
+        self.refs = refs;
         Ok(())
     }
 
-    /// The newest image of every name, by name.
+    /// The newest image of every name, by name. A name whose newest ref cannot be
+    /// used has none here: the version before it is not what people mean by it.
     pub fn images(&self) -> Vec<ImageRecord> {
-        self.records
-            .values()
-            .filter_map(|versions| versions.last().cloned())
+        let names = self.refs.records.iter();
+        names
+            .filter(|(name, _)| self.refs.unreadable_newest(name).is_none())
+            .filter_map(|(_, versions)| versions.last().cloned())
             .collect()
     }
 
-    /// Every capture that was not deleted, by name and sequence.
+    /// The refs that lie in the share and cannot be used, by name and sequence.
+    /// Whoever opens a share for people tells them.
+    pub fn unreadable(&self) -> &[UnreadableRef] {
+        &self.refs.unreadable
+    }
+
+    /// Every capture that was not deleted and whose ref can be used, by name and sequence.
     pub fn records(&self) -> impl Iterator<Item = &ImageRecord> {
-        self.records.values().flatten()
+        self.refs.records.values().flatten()
     }
 
-    /// All captures under a name, oldest first.
+    /// All captures under a name that can be used, oldest first.
     pub fn history(&self, name: &str) -> &[ImageRecord] {
-        self.records.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    /// An image by its name (the newest), its name and version as `name@3`, its
-    /// id, or at least eight first digits of it.
-    ///
-    /// # Errors
-    /// There is none, or several begin with these digits.
-    pub fn find(&self, name_or_id: &str) -> Result<ImageRecord, ShareError> {
-        if let Some(record) = self.history(name_or_id).last() {
-            return Ok(record.clone());
-        }
-        if let Some(record) = self.version(name_or_id) {
-            return Ok(record.clone());
-        }
-        let asked = name_or_id.to_ascii_lowercase();
-        let is_id = ids::could_begin(&asked);
-        let begins = |record: &&ImageRecord| is_id && record.image.to_string().starts_with(&asked);
-        let mut found: Vec<&ImageRecord> = self.records.values().flatten().filter(begins).collect();
-        found.sort_by_key(|record| record.image);
-        found.dedup_by_key(|record| record.image);
-        match found.as_slice() {
-            [one] => Ok((*one).clone()),
-            [] => Err(ShareError::Unknown {
-                asked: name_or_id.to_owned(),
-            }),
-            _ => Err(ShareError::Ambiguous {
-                asked,
-                found: found.len(),
-            }),
-        }
-    }
-
-    /// The image called `name@version`.
-    fn version(&self, name: &str) -> Option<&ImageRecord> {
-        let (name, version) = name.rsplit_once('@')?;
-        let sequence: u64 = version.parse().ok()?;
-        let mut versions = self.history(name).iter();
-        versions.find(|record| record.sequence == sequence)
+        self.refs.records.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// An image's whole manifest, in memory.
@@ -214,80 +183,6 @@ impl<S: Store> Share<S> {
     }
 }
 
-fn read_refs<S: Store>(
-    store: &S,
-    known: &BTreeMap<String, Vec<ImageRecord>>,
-    trust: Option<&Trust>,
-) -> Result<BTreeMap<String, Vec<ImageRecord>>, ShareError> {
-    let mut names = store.list_refs()?;
-    names.sort();
-    let mut records: BTreeMap<String, Vec<ImageRecord>> = BTreeMap::new();
-    for at in names {
-        match read_ref(store, &at, trust) {
-            Ok(read) => records.entry(at.name).or_default().push(read.record),
-            // Deleted since the list was read.
-            Err(ShareError::Store(StoreError::Missing { .. })) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    // After the refs: what was deleted meanwhile is found here.
-    let mut used: BTreeMap<String, u64> = BTreeMap::new();
-    for at in store.list_deleted_refs()? {
-        let newest = used.entry(at.name).or_default();
-        *newest = at.sequence.max(*newest);
-    }
-    for (name, before) in known {
-        let newest = |versions: &[ImageRecord]| versions.last().map_or(0, |record| record.sequence);
-        let (found, known) = (
-            records
-                .get(name)
-                .map_or(0, |now| newest(now))
-                .max(used.get(name).copied().unwrap_or(0)),
-            newest(before),
-        );
-        if found < known {
-            let source = RefError::Older {
-                name: name.clone(),
-                known,
-                found,
-            };
-            return Err(ShareError::Ref {
-                at: RefName {
-                    name: name.clone(),
-                    sequence: found,
-                },
-                source,
-            });
-        }
-    }
-    Ok(records)
-}
-
-/// One ref, which must say what its place says.
-pub(crate) fn read_ref<S: Store + ?Sized>(
-    store: &S,
-    at: &RefName,
-    trust: Option<&Trust>,
-) -> Result<Ref, ShareError> {
-    let bytes = store.read_ref(at)?;
-    let read = refs::decode(&bytes, at.sequence, trust).map_err(|source| ShareError::Ref {
-        at: at.clone(),
-        source,
-    })?;
-    if read.record.name == at.name && read.record.sequence == at.sequence {
-        Ok(read)
-    } else {
-        let found = RefName {
-            name: read.record.name,
-            sequence: read.record.sequence,
-        };
-        Err(ShareError::Misplaced {
-            at: at.clone(),
-            found,
-        })
-    }
-}
-
 /// A share cannot answer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -327,6 +222,17 @@ pub enum ShareError {
         /// What it says.
         found: RefName,
     },
+    /// The ref of what was asked for cannot be used.
+    #[error(transparent)]
+    Unreadable(UnreadableRef),
+    /// The ref of the newest version of a name cannot be used.
+    #[error("the newest version {unreadable}{}", before_words(unreadable, *before))]
+    Newest {
+        /// The ref.
+        unreadable: UnreadableRef,
+        /// The newest version that can be used, if any.
+        before: Option<u64>,
+    },
     /// A block is damaged.
     #[error(transparent)]
     Block(#[from] BlockError),
@@ -365,4 +271,11 @@ pub enum ShareError {
         /// How many there are.
         found: usize,
     },
+}
+
+fn before_words(unreadable: &UnreadableRef, before: Option<u64>) -> String {
+    before.map_or_else(String::new, |before| {
+        let name = &unreadable.at.name;
+        format!("; the version before it is {name}@{before}")
+    })
 }

@@ -141,6 +141,14 @@ pub trait Store: Source {
     /// # Errors
     /// As [`Store::put_pack`].
     fn delete_ref(&self, at: &RefName) -> Result<(), StoreError>;
+    /// As [`Store::delete_ref`], for a damaged ref: its bytes stay, for people,
+    /// where the store has a place for them.
+    ///
+    /// # Errors
+    /// As [`Store::put_pack`].
+    fn set_ref_aside(&self, at: &RefName) -> Result<(), StoreError> {
+        self.delete_ref(at)
+    }
     /// The marks that [`Store::delete_ref`] left, sorted.
     ///
     /// # Errors

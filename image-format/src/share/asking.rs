@@ -1,9 +1,9 @@
 //! A share whose index is not read: the store is asked where chunks are.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ChunkReader, Share, ShareError, read_refs};
+use super::refs::Refs;
+use super::{ChunkReader, Share, ShareError};
 use crate::entry::Content;
 use crate::ids::ChunkId;
 use crate::index::Index;
@@ -55,12 +55,12 @@ impl<S: Store> Share<S> {
         if store.locate(&[])?.is_none() {
             return Self::open(store);
         }
-        let records = read_refs(&store, &BTreeMap::new(), None)?;
+        let refs = Refs::read(&store, &Refs::default(), None)?;
         Ok(Self {
             store,
             index: Index::default(),
             asking: Some(Asking::default()),
-            records,
+            refs,
             chunks: ChunkReader::default(),
             trust: None,
         })

@@ -284,6 +284,11 @@ impl Store for DirStore {
         self.refs.delete(at)
     }
 
+    fn set_ref_aside(&self, at: &RefName) -> Result<(), StoreError> {
+        self.writable()?;
+        self.refs.set_aside(at)
+    }
+
     fn list_deleted_refs(&self) -> Result<Vec<RefName>, StoreError> {
         self.refs.deleted()
     }

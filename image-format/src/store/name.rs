@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::refs::name_to_file;
+
 /// One stored ref: the name of an image and how often it was captured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefName {
@@ -9,6 +11,24 @@ pub struct RefName {
     pub name: String,
     /// Which capture under this name, from 1.
     pub sequence: u64,
+}
+
+impl RefName {
+    /// Where it lies in a share's folder.
+    pub fn file(&self) -> String {
+        format!("refs/{}", self.file_with(".json"))
+    }
+
+    /// Its place below the folder of all refs.
+    pub(super) fn file_with(&self, suffix: &str) -> String {
+        let folder = name_to_file(&self.name);
+        format!("{folder}/{:020}{suffix}", self.sequence)
+    }
+
+    /// As it is typed: `name@3`.
+    pub fn typed(&self) -> String {
+        format!("{}@{}", self.name, self.sequence)
+    }
 }
 
 impl fmt::Display for RefName {

@@ -62,6 +62,9 @@ macro_rules! delegate {
             fn delete_ref(&self, at: &RefName) -> Result<(), StoreError> {
                 (**self).delete_ref(at)
             }
+            fn set_ref_aside(&self, at: &RefName) -> Result<(), StoreError> {
+                (**self).set_ref_aside(at)
+            }
             fn list_deleted_refs(&self) -> Result<Vec<RefName>, StoreError> {
                 (**self).list_deleted_refs()
             }

@@ -2,13 +2,16 @@
 //!
 //! Without reading data: refs, manifests to their last leaf, the index, and of
 //! every pack its length and what it says of itself against the index. With
-//! reading data: every byte of every pack, hashed, expanded, hashed again.
+//! reading data: every byte of every pack, hashed, expanded, hashed again. A
+//! pack that images need and that lies in the trash only is read in any case:
+//! a repair may have put it there, and then it is damaged.
 //! Memory grows with the rows of the index by bits, and with what is wrong.
 
 mod finding;
 mod manifests;
 mod packs;
 mod touched;
+mod trash;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,18 +20,20 @@ use crate::ids::{ChunkId, ImageId, PackId};
 use crate::image::ImageRecord;
 use crate::index::{Index, IndexError, Segment, read_segment};
 use crate::manifest::ManifestError;
-use crate::share::{Share, ShareError, chain, read_ref};
+use crate::share::{Share, ShareError, UnreadableRef, chain, read_ref};
 use crate::store::{RefName, Store, StoreError};
 use crate::upkeep::mark::Marks;
 use touched::Touched;
+use trash::InTrash;
 
 pub use finding::Finding;
+pub(crate) use finding::as_texts;
 pub(crate) use packs::Harm;
 
 /// What to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckOptions {
-    /// Read every pack to its last byte.
+    /// Read every pack to its last byte, and not only what is needed of the trash.
     pub read_data: bool,
 }
 
@@ -83,6 +88,8 @@ pub(crate) struct Looked<'s> {
     pub(crate) harms: Vec<(PackId, Option<u64>, Harm)>,
     /// Segments that cannot be read.
     pub(crate) damaged_segments: u64,
+    /// Refs whose bytes are none.
+    pub(crate) damaged_refs: Vec<RefName>,
 }
 
 /// Looks at everything and keeps what was learned.
@@ -96,6 +103,7 @@ pub(crate) fn look<'s>(
         touched: Touched::default(),
         broken: BTreeMap::new(),
         harms: Vec::new(),
+        damaged_refs: Vec::new(),
     };
     let records = check.refs()?;
     let before = check.report.findings.len();
@@ -114,6 +122,7 @@ pub(crate) fn look<'s>(
         marks,
         harms: check.harms,
         damaged_segments,
+        damaged_refs: check.damaged_refs,
     })
 }
 
@@ -125,6 +134,7 @@ struct Check<'s> {
     /// Images whose manifest cannot be read, and so not whom they touch either.
     broken: BTreeMap<ImageId, String>,
     harms: Vec<(PackId, Option<u64>, Harm)>,
+    damaged_refs: Vec<RefName>,
 }
 
 impl Check<'_> {
@@ -136,16 +146,29 @@ impl Check<'_> {
                 Ok(read) => records.push(read.record),
                 // Deleted since the list was read.
                 Err(ShareError::Store(StoreError::Missing { .. })) => self.report.refs -= 1,
-                Err(error) => self.report.findings.push(Finding {
-                    file: format!("refs: {at}"),
-                    offset: None,
-                    expected: "a ref of this name and sequence".to_owned(),
-                    found: chain(&error),
-                    images: vec![at],
-                }),
+                Err(error) => self.unreadable(at, error),
             }
         }
         Ok(records)
+    }
+
+    fn unreadable(&mut self, at: RefName, error: ShareError) {
+        let found = match UnreadableRef::of(at.clone(), error) {
+            Ok(lost) => {
+                if lost.is_damaged {
+                    self.damaged_refs.push(at.clone());
+                }
+                format!("{}; {}", lost.reason, lost.next_step())
+            }
+            Err(error) => chain(&error),
+        };
+        self.report.findings.push(Finding {
+            file: at.file(),
+            offset: None,
+            expected: "a ref of this name and sequence".to_owned(),
+            found,
+            images: vec![at],
+        });
     }
 
     /// All segments that can be read: a damaged one is a finding, not the end.
@@ -265,16 +288,22 @@ impl Check<'_> {
     ) -> Result<(), StoreError> {
         let needed = packs::needed(share.index(), marks);
         let mut packs: BTreeSet<PackId> = self.store.list_packs()?.into_iter().collect();
+        let in_trash = InTrash::list(self.store, &packs)?;
         self.report.unreached_packs = packs.difference(&needed).copied().collect();
         // Some may lie in the trash: they are read there.
         packs.extend(&needed);
         let packs: Vec<PackId> = packs.into_iter().collect();
-        let outcome = packs::look(share, &packs, options.read_data);
+        let outcome = packs::look(share, &packs, &|pack| {
+            options.read_data || in_trash.has(pack)
+        });
         self.report.packs = packs.len() as u64;
         self.report.blocks = outcome.blocks;
         self.report.stored = outcome.stored;
         self.report.read = outcome.read;
-        for wrong in outcome.wrong {
+        for mut wrong in outcome.wrong {
+            if let Some(file) = in_trash.file(&wrong.pack) {
+                wrong.finding.file = file;
+            }
             self.touched.note(&wrong);
             self.harms.push((wrong.pack, wrong.block, wrong.harm));
             self.report.findings.push(wrong.finding);

@@ -25,7 +25,7 @@ use crate::ids::ImageId;
 use crate::index::{IndexError, SegmentError};
 use crate::pack::PackError;
 use crate::profile::Profile;
-use crate::share::ShareError;
+use crate::share::{ShareError, UnreadableRef};
 use crate::store::{Run, Store, StoreError};
 use sweep::Sweep;
 
@@ -112,6 +112,9 @@ pub enum GcError {
     /// An image cannot be read, so nobody knows what it needs.
     #[error("nothing was collected: what an image needs cannot be told; see `mimeo share check`")]
     Unknown(#[from] ShareError),
+    /// A ref cannot be used, so nobody knows which image it names.
+    #[error("nothing was collected: what a version needs cannot be told")]
+    Ref(#[from] UnreadableRef),
     /// The index cannot be read.
     #[error("nothing was collected: the index cannot be read; see `mimeo share reindex`")]
     Index(#[from] IndexError),

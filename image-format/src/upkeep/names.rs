@@ -68,7 +68,7 @@ pub fn tag<S: Store>(
     // The lease first: the image found is then still there when it has the name.
     let _lease = Lease::take(store, "tag")?;
     let share = Share::open(store)?;
-    let mut record = match find(&share, image) {
+    let mut record = match share.find(image) {
         Err(error @ ShareError::Unknown { .. }) => nameless(&share, image)?.ok_or(error)?,
         found => found?,
     };
@@ -139,25 +139,6 @@ impl ImageRecord {
     }
 }
 
-/// An image by `NAME`, `NAME@SEQUENCE`, or the first digits of its id.
-///
-/// # Errors
-/// There is none, or several begin with these digits.
-pub fn find<S: Store>(share: &Share<S>, asked: &str) -> Result<ImageRecord, ShareError> {
-    let exact = || {
-        let (name, sequence) = split(asked);
-        let history = share.history(name);
-        let found = history
-            .iter()
-            .find(|record| Some(record.sequence) == sequence);
-        found.cloned()
-    };
-    match share.history(asked).last().cloned().or_else(exact) {
-        Some(record) => Ok(record),
-        None => share.find(asked),
-    }
-}
-
 /// `NAME@SEQUENCE`, where there is such an end.
 fn split(asked: &str) -> (&str, Option<u64>) {
     asked
@@ -167,7 +148,8 @@ fn split(asked: &str) -> (&str, Option<u64>) {
 }
 
 /// The captures that `asked` means: `NAME@SEQUENCE` one, `NAME` the only one,
-/// or with `all` every one of the name.
+/// or with `all` every one of the name, oldest first. Also those whose ref
+/// cannot be used: this is how they are taken back.
 ///
 /// # Errors
 /// There is no such name or capture, or several are meant without `all`.
@@ -175,20 +157,21 @@ pub fn chosen<S: Store>(
     share: &Share<S>,
     asked: &str,
     all: bool,
-) -> Result<Vec<ImageRecord>, NameError> {
-    let (name, sequence) = match share.history(asked) {
+) -> Result<Vec<RefName>, NameError> {
+    let whole = versions(share, asked);
+    let (name, sequence) = match whole.as_slice() {
         [] => split(asked),
         _ => (asked, None),
     };
-    let history = share.history(name);
-    match (history, sequence) {
+    let history = versions(share, name);
+    match (history.as_slice(), sequence) {
         ([], _) => Err(NameError::NoName {
             name: name.to_owned(),
         }),
         (_, Some(sequence)) => {
-            let one = history.iter().find(|record| record.sequence == sequence);
-            one.map(|record| vec![record.clone()]).ok_or_else(|| {
-                let found = history.iter().map(|record| record.sequence.to_string());
+            let mut one = history.iter().filter(|at| at.sequence == sequence);
+            one.next().map(|at| vec![at.clone()]).ok_or_else(|| {
+                let found = history.iter().map(|at| at.sequence.to_string());
                 NameError::NoSequence {
                     at: RefName {
                         name: name.to_owned(),
@@ -198,8 +181,8 @@ pub fn chosen<S: Store>(
                 }
             })
         }
-        ([_], None) => Ok(history.to_vec()),
-        (_, None) if all => Ok(history.to_vec()),
+        ([_], None) => Ok(history),
+        (_, None) if all => Ok(history),
         ([.., newest], None) => Err(NameError::Several {
             name: name.to_owned(),
             count: history.len(),
@@ -208,18 +191,28 @@ pub fn chosen<S: Store>(
     }
 }
 
+/// All versions of a name, those that cannot be used included, oldest first.
+fn versions<S: Store>(share: &Share<S>, name: &str) -> Vec<RefName> {
+    let read = share.history(name).iter().map(|record| RefName {
+        name: record.name.clone(),
+        sequence: record.sequence,
+    });
+    let unread = share.unreadable().iter().map(|lost| &lost.at);
+    let mut versions: Vec<RefName> = read
+        .chain(unread.filter(|at| at.name == name).cloned())
+        .collect();
+    versions.sort();
+    versions
+}
+
 /// Takes these captures' names. Their sequences are never given again.
 ///
 /// # Errors
 /// The store failed; what was deleted before stays deleted.
-pub fn delete<S: Store + ?Sized>(store: &S, records: &[ImageRecord]) -> Result<(), StoreError> {
+pub fn delete<S: Store + ?Sized>(store: &S, versions: &[RefName]) -> Result<(), StoreError> {
     // The newest first: after a crash the older ones are still there, in order.
-    for record in records.iter().rev() {
-        let at = RefName {
-            name: record.name.clone(),
-            sequence: record.sequence,
-        };
-        match store.delete_ref(&at) {
+    for at in versions.iter().rev() {
+        match store.delete_ref(at) {
             // Somebody else deleted it meanwhile.
             Ok(()) | Err(StoreError::Missing { .. }) => {}
             Err(error) => return Err(error),

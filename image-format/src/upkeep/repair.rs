@@ -6,6 +6,8 @@
 //! stores its chunks again, and with them every image that needs them is whole.
 //! Nothing is destroyed here: garbage collection keeps a damaged pack in the
 //! trash for as long as an image needs something that lies nowhere else.
+//!
+//! A ref that is none is set aside, as if its version had been deleted.
 
 mod salvage;
 
@@ -14,14 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::check::{CheckOptions, CheckReport, Harm, Looked, look};
+use super::check::{CheckOptions, CheckReport, Harm, Looked, as_texts, look};
 use super::leases::Lease;
 use super::reindex::{ReindexError, reindex};
 use crate::block::SealError;
 use crate::ids::PackId;
 use crate::index::SegmentError;
 use crate::pack::PackError;
-use crate::store::{Run, Store, StoreError};
+use crate::store::{RefName, Run, Store, StoreError};
 use salvage::Salvage;
 
 /// Damage of bases shows when what they lie in was mended; bases are one deep.
@@ -47,6 +49,9 @@ pub struct RepairReport {
     pub written: u64,
     /// Whether the index was made again: it told of what no pack holds.
     pub reindexed: bool,
+    /// Refs that were none, and are set aside: these versions count as deleted.
+    #[serde(serialize_with = "as_texts")]
+    pub refs: Vec<RefName>,
 }
 
 /// Repairing failed. Every step leaves each image as whole as it was: run it again.
@@ -88,11 +93,15 @@ pub fn repair(
         let damaged = damaged(&looked, &here).into_keys();
         report.damaged = damaged.filter(|pack| here.contains(pack)).collect();
         report.reindexed = rows_are_wrong(&looked);
+        report.refs.clone_from(&looked.damaged_refs);
         return Ok((report, looked.report));
     }
     let mut lease = Lease::take(store, "repair")?;
     let run = Run::of(store.now(), lease.id());
     let mut looked = look(store, &all)?;
+    if set_refs_aside(store, &looked, &mut report)? {
+        looked = look(store, &all)?;
+    }
     if rows_are_wrong(&looked) {
         reindex(store)?;
         report.reindexed = true;
@@ -106,6 +115,24 @@ pub fn repair(
         looked = look(store, &all)?;
     }
     Ok((report, looked.report))
+}
+
+/// Takes damaged refs out of use; says whether there were any. Nobody can tell
+/// what they named, and garbage collection waits for that to be told.
+fn set_refs_aside(
+    store: &dyn Store,
+    looked: &Looked<'_>,
+    report: &mut RepairReport,
+) -> Result<bool, StoreError> {
+    for at in &looked.damaged_refs {
+        match store.set_ref_aside(at) {
+            Ok(()) => report.refs.push(at.clone()),
+            // Deleted meanwhile.
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(!looked.damaged_refs.is_empty())
 }
 
 /// The index tells of what is not there, or cannot be read.

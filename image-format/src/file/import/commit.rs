@@ -73,16 +73,17 @@ fn fates<S: Store>(
     rows: Vec<ImageRow>,
 ) -> Result<Vec<(RefName, Fate)>, ImportError> {
     let mut newest: BTreeMap<String, u64> = BTreeMap::new();
-    for at in share.store().list_deleted_refs()? {
+    // Refs that cannot be used have their sequence too.
+    let mut used = share.store().list_refs()?;
+    used.extend(share.store().list_deleted_refs()?);
+    for at in used {
         let newest = newest.entry(at.name).or_default();
         *newest = at.sequence.max(*newest);
     }
     let mut fates = Vec::new();
     for row in rows {
         let known = share.history(&row.record.name);
-        let last = known.last().map_or(0, |record| record.sequence);
         let newest = newest.entry(row.record.name.clone()).or_default();
-        *newest = last.max(*newest);
         let same = |record: &&ImageRecord| {
             record.image == row.record.image && record.captured == row.record.captured
         };

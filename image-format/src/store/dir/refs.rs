@@ -1,4 +1,5 @@
-//! Refs in a directory: `<sequence>.json`, and `<sequence>.deleted` for those taken back.
+//! Refs in a directory: `<sequence>.json`, and `<sequence>.deleted` for those taken
+//! back; `<sequence>.damaged` is what a repair set aside, for people.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::store::{RefName, StoreError};
 
 const KEPT: &str = ".json";
 const DELETED: &str = ".deleted";
+const DAMAGED: &str = ".damaged";
 
 /// The folder of all refs.
 #[derive(Debug)]
@@ -29,9 +31,7 @@ impl Refs {
     }
 
     fn file(&self, at: &RefName, suffix: &str) -> PathBuf {
-        self.folder
-            .join(name_to_file(&at.name))
-            .join(format!("{:020}{suffix}", at.sequence))
+        self.folder.join(at.file_with(suffix))
     }
 
     fn sequences(&self, file: &str, suffix: &str) -> Result<Vec<u64>, StoreError> {
@@ -85,6 +85,18 @@ impl Refs {
 
     /// The mark is the deletion; removing the ref only makes room.
     pub(super) fn delete(&self, at: &RefName) -> Result<(), StoreError> {
+        let path = self.mark(at)?;
+        self.files.remove(&path).map(drop)
+    }
+
+    /// As a deletion, but the bytes stay, under a name no reader looks at.
+    pub(super) fn set_aside(&self, at: &RefName) -> Result<(), StoreError> {
+        let path = self.mark(at)?;
+        self.files.rename(&path, &self.file(at, DAMAGED)).map(drop)
+    }
+
+    /// Marks a ref that is there as deleted, and says where it lies.
+    fn mark(&self, at: &RefName) -> Result<PathBuf, StoreError> {
         let path = self.path(at);
         if !self.files.exists(&path)? {
             return Err(StoreError::Missing {
@@ -93,7 +105,7 @@ impl Refs {
             });
         }
         self.files.put_new(&self.file(at, DELETED), b"deleted\n")?;
-        self.files.remove(&path).map(drop)
+        Ok(path)
     }
 
     pub(super) fn tidy(&self) -> Result<(), StoreError> {

@@ -23,7 +23,10 @@ pub struct Finding {
     pub images: Vec<RefName>,
 }
 
-fn as_texts<S: Serializer>(images: &[RefName], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_texts<S: Serializer>(
+    images: &[RefName],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(images.iter().map(ToString::to_string))
 }
 
@@ -45,9 +48,27 @@ impl Finding {
         }
     }
 
-    /// Whether it is about this pack.
+    /// Whether it is about this pack, in use or in the trash.
     pub(super) fn is_of(&self, pack: &PackId) -> bool {
-        self.file.ends_with(&format!("{pack}.pack"))
+        let ends = [format!("{pack}.pack"), format!("-pack-{pack}")];
+        ends.iter().any(|end| self.file.ends_with(end))
+    }
+
+    /// What people can do about damaged data. Other findings say it themselves,
+    /// or the manual does.
+    pub fn next_step(&self) -> Option<&'static str> {
+        match self.file.split_once('/')?.0 {
+            "packs" => Some(
+                "`mimeo share repair` takes damaged packs out of use, so that the next capture \
+                 stores again what is lost",
+            ),
+            "trash" => Some(
+                "what only a damaged pack in the trash holds is lost: capture the same machines \
+                 or folders again, or bring it back with `mimeo image import`; what is found \
+                 there is stored again, and the images above are whole then",
+            ),
+            _ => None,
+        }
     }
 }
 

@@ -63,8 +63,12 @@ pub(super) fn needed(index: &Index, marks: &Marks) -> BTreeSet<PackId> {
     packs
 }
 
-/// Looks at packs on several threads.
-pub(super) fn look(share: &Share<&dyn Store>, packs: &[PackId], read_data: bool) -> Outcome {
+/// Looks at packs on several threads; `read_data` says which are read whole.
+pub(super) fn look(
+    share: &Share<&dyn Store>,
+    packs: &[PackId],
+    read_data: &(dyn Fn(&PackId) -> bool + Sync),
+) -> Outcome {
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Outcome::default());
     let expander = Expander::new(share.index(), *share.store());
@@ -78,7 +82,7 @@ pub(super) fn look(share: &Share<&dyn Store>, packs: &[PackId], read_data: bool)
                 pack: *pack,
                 outcome: Outcome::default(),
             };
-            look.whole(read_data);
+            look.whole(read_data(pack));
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             all.blocks += look.outcome.blocks;
             all.stored += look.outcome.stored;

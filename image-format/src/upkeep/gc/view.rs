@@ -46,6 +46,9 @@ impl<'s> View<'s> {
         leases.retain(|id, lease| !lease.gone && own.is_none_or(|run| run.number != id.number()));
         let (packs, manifests) = (store.list_packs()?, store.list_manifests()?);
         let share = Share::open(store)?;
+        if let Some(lost) = share.unreadable().first() {
+            return Err(lost.clone().into());
+        }
         let marks = Marks::new(share.index());
         let mut view = Self {
             trash,

@@ -72,10 +72,7 @@ pub(super) fn plan<S: Store>(share: &Share<S>, step: &mut Step<'_>) -> Result<Pl
 }
 
 fn newest_first<S: Store>(share: &Share<S>) -> Vec<ImageRecord> {
-    let names = share.images().into_iter();
-    let mut records: Vec<ImageRecord> = names
-        .flat_map(|newest| share.history(&newest.name).to_vec())
-        .collect();
+    let mut records: Vec<ImageRecord> = share.records().cloned().collect();
     records.sort_by(|one, other| {
         let key = |record: &ImageRecord| (record.captured, record.sequence, record.image);
         key(other).cmp(&key(one))
