@@ -13,6 +13,7 @@ mod run;
 mod serve;
 mod share;
 mod share_access;
+mod share_check;
 mod share_optimize;
 mod share_repair;
 mod transfer;

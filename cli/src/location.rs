@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use api::PublicKey;
 use api::client::{Client, Outage, Patience, RemoteStore};
 use image_format::file::is_single_file;
-use image_format::{DirStore, Share, Store};
+use image_format::{DirStore, Share, Store, UnreadableRef};
 use serde::{Deserialize, Serialize};
 
 const SCHEME: &str = "https://";
@@ -36,7 +36,25 @@ pub(crate) struct Login {
 /// A share, a single file or a server's share, opened to be read.
 pub(crate) fn open(share: &Path) -> Result<Share<Box<dyn Store>>> {
     let opening = || format!("opening {}", share.display());
-    Share::open(store(share)?).with_context(opening)
+    let opened = Share::open(store(share)?).with_context(opening)?;
+    warn_of_refs(opened.unreadable(), share);
+    Ok(opened)
+}
+
+/// Tells which versions are left out because their refs cannot be used.
+pub(crate) fn warn_of_refs<'r>(
+    unreadable: impl IntoIterator<Item = &'r UnreadableRef>,
+    share: &Path,
+) {
+    for lost in unreadable {
+        eprintln!(
+            "mimeo: warning: {} is left out, its ref cannot be used: {}: {}; {}",
+            lost.at.typed(),
+            share.join(lost.at.file()).display(),
+            lost.reason,
+            lost.next_step()
+        );
+    }
 }
 
 /// What lies there, as a store.

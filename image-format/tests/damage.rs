@@ -162,11 +162,9 @@ fn truncated_files_are_named() {
             fs::write(&file, &bytes[..bytes.len() - 10]).unwrap();
             harmed_file = name(&file);
         });
-        let word = match folder {
-            "refs" => "refs: pc (1)",
-            _ => &harmed_file,
-        };
-        let named = findings.iter().any(|finding| finding.contains(word));
+        let named = findings
+            .iter()
+            .any(|finding| finding.contains(&harmed_file));
         assert!(named, "{folder}: {findings:?}");
     }
 }
@@ -183,9 +181,6 @@ fn swapped_files_are_named() {
             fs::write(b, first).unwrap();
             names = vec![name(a), name(b)];
         });
-        if folder == "refs" {
-            names = vec!["refs: pc (1)".into(), "refs: pc (2)".into()];
-        }
         for word in &names {
             let named = findings.iter().any(|finding| finding.contains(word));
             assert!(named, "{word}: {findings:?}");

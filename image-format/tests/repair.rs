@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use image_format::ids::PackId;
 use image_format::share::Share;
 use image_format::store::{Fault, MemoryStore, Store};
-use image_format::upkeep::check::check;
+use image_format::upkeep::check::{CheckOptions, CheckReport, check, check_with};
 use image_format::upkeep::gc::{GcOptions, gc};
 use image_format::upkeep::optimize::{OptimizeOptions, optimize};
 use image_format::upkeep::reindex::reindex;
@@ -107,6 +107,60 @@ fn damage_stays_out_of_use_when_others_tidy_up_before_the_next_capture() {
         store.list_trash().unwrap().is_empty(),
         "nobody needs it any more"
     );
+    assert_whole(&store);
+}
+
+/// What a check without `--read-data` says.
+fn without_data(store: &MemoryStore) -> CheckReport {
+    check_with(store, &CheckOptions::default()).unwrap()
+}
+
+#[test]
+fn what_a_repair_declared_lost_is_found_without_reading_data_where_it_lies() {
+    let store = share();
+    damage_all(&store);
+    assert_eq!(without_data(&store).findings, [], "not read, not known");
+    let (report, left) = repair(&store, &REAL).unwrap();
+    assert!(report.lost > 0);
+    let at_once = GcOptions {
+        grace: std::time::Duration::ZERO,
+        ..GcOptions::default()
+    };
+    for round in 0..3 {
+        let trash = store.list_trash().unwrap();
+        for report in [without_data(&store), check(&store).unwrap()] {
+            let in_trash = |file: &str| trash.iter().any(|what| file == format!("trash/{what}"));
+            let of_packs = report.findings.iter().filter(|finding| {
+                !finding.images.is_empty() && !finding.file.starts_with("manifests/")
+            });
+            let mut count = 0;
+            for finding in of_packs {
+                assert!(in_trash(&finding.file), "{round}: {finding}");
+                assert!(finding.next_step().unwrap().contains("capture"));
+                count += 1;
+            }
+            assert!(count > 0, "{round}: {:?}", report.findings);
+            assert_eq!(report.findings.len(), left.findings.len());
+        }
+        // It gives the pack the name of its own run, or refuses.
+        let _ = gc(&store, &at_once);
+    }
+    recapture(&store);
+    assert_eq!(without_data(&store).findings, []);
+}
+
+#[test]
+fn whole_pack_in_the_trash_is_no_finding() {
+    let store = share();
+    let run = image_format::store::Run::new(store.now());
+    for pack in store.list_packs().unwrap() {
+        let object = image_format::store::Object::Pack(pack);
+        let what = image_format::store::Trashed { run, object };
+        assert!(store.condemn(&what).unwrap());
+    }
+    assert_eq!(without_data(&store).findings, []);
+    gc(&store, &GcOptions::default()).unwrap();
+    assert!(store.list_trash().unwrap().is_empty(), "all moved back");
     assert_whole(&store);
 }
 

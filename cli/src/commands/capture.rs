@@ -131,6 +131,7 @@ fn disk(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
 /// newest of this name.
 fn parent(args: &CaptureArgs, store: &dyn Store) -> Result<Option<ImageId>> {
     let share = Share::open_asking(store)?;
+    location::warn_of_refs(share.unreadable(), &args.share);
     if let Some(asked) = &args.tree.parent {
         let found = share.find(asked).context("looking for the parent")?;
         return Ok(Some(found.image));

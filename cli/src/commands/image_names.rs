@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use image_format::refs::signature::Signer;
 use image_format::upkeep::gc::{GcOptions, GcReport, gc};
 use image_format::upkeep::names;
-use image_format::{Share, Store};
+use image_format::{RefName, Share, Store};
+use serde_json::Value;
 
 use crate::args::{DeleteArgs, TagArgs};
 use crate::location;
@@ -36,7 +37,13 @@ pub(crate) fn delete(args: &DeleteArgs, json: bool) -> Result<()> {
     let store = location::store(&args.share)?;
     let share = Share::open(&store).with_context(deleting)?;
     let chosen = names::chosen(&share, &args.image, args.all).with_context(deleting)?;
+    let others = share.unreadable().iter();
+    location::warn_of_refs(
+        others.filter(|lost| !chosen.contains(&lost.at)),
+        &args.share,
+    );
     names::delete(&store, &chosen).with_context(deleting)?;
+    let deleted: Vec<Value> = chosen.iter().map(|at| told(&share, at)).collect();
     // It is deleted, whatever can be told of the rest of the share. Of a
     // server's, that is told there.
     let would = match location::on_this_machine(&args.share) {
@@ -45,15 +52,15 @@ pub(crate) fn delete(args: &DeleteArgs, json: bool) -> Result<()> {
     };
     let value = match &would {
         Some(Ok(would)) => serde_json::json!({
-            "deleted": chosen, "gc": would, "gc_frees": would.freed()
+            "deleted": deleted, "gc": would, "gc_frees": would.freed()
         }),
-        Some(Err(error)) => serde_json::json!({ "deleted": chosen, "gc_error": error }),
-        None => serde_json::json!({ "deleted": chosen }),
+        Some(Err(error)) => serde_json::json!({ "deleted": deleted, "gc_error": error }),
+        None => serde_json::json!({ "deleted": deleted }),
     };
     output::show(json, &value, || {
         let names = chosen
             .iter()
-            .map(|record| format!("{} version {} is deleted\n", record.name, record.sequence));
+            .map(|at| format!("{} version {} is deleted\n", at.name, at.sequence));
         let text: String = names.collect();
         match &would {
             None => text,
@@ -74,4 +81,13 @@ fn would_free(store: &dyn Store) -> Result<GcReport, String> {
         ..GcOptions::default()
     };
     gc(store, &options).map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+}
+
+/// What programs are told of a deleted version: its record, where its ref can be used.
+fn told<S: Store>(share: &Share<S>, at: &RefName) -> Value {
+    let mut versions = share.history(&at.name).iter();
+    match versions.find(|record| record.sequence == at.sequence) {
+        Some(record) => serde_json::json!(record),
+        None => serde_json::json!({ "name": at.name, "sequence": at.sequence }),
+    }
 }

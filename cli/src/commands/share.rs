@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use image_format::DirStore;
-use image_format::file::is_single_file;
-use image_format::upkeep::check::{CheckOptions, check_with};
 use image_format::upkeep::gc::{Amount, GcOptions, GcReport, gc};
 use image_format::upkeep::reindex::reindex;
 use image_format::upkeep::stats::{ImageStats, stats};
 
-use super::{share_access, share_optimize, share_repair};
-use crate::args::{CheckArgs, GcArgs, ShareCommand};
+use super::{share_access, share_check, share_optimize, share_repair};
+use crate::args::{GcArgs, ShareCommand};
 use crate::exit::DoesNotHold;
 use crate::location;
 use crate::output::{self, bytes};
@@ -27,7 +25,7 @@ pub(crate) fn run(command: ShareCommand, json: bool) -> Result<()> {
                 format!("{} is an empty share (format version 1)", dir.display())
             })
         }
-        ShareCommand::Check(args) => check_share(&args, json),
+        ShareCommand::Check(args) => share_check::run(&args, json),
         ShareCommand::Repair(args) => share_repair::run(&args, json),
         ShareCommand::Gc(args) => collect(&args, json),
         ShareCommand::Optimize(args) => share_optimize::run(&args, json),
@@ -35,57 +33,6 @@ pub(crate) fn run(command: ShareCommand, json: bool) -> Result<()> {
         ShareCommand::Token(command) => share_access::token(command, json),
         ShareCommand::Stats { dir } => show_stats(&dir, json),
         ShareCommand::Reindex { dir } => make_index(&dir, json),
-    }
-}
-
-fn check_share(args: &CheckArgs, json: bool) -> Result<()> {
-    if is_single_file(&args.dir) {
-        return super::transfer::check(args, json);
-    }
-    let store = location::folder(&args.dir)?;
-    let options = CheckOptions {
-        read_data: args.read_data,
-    };
-    let report = check_with(&store, &options)
-        .with_context(|| format!("checking the share {}", args.dir.display()))?;
-    let value = serde_json::json!({
-        "refs": report.refs,
-        "images": report.images,
-        "packs": report.packs,
-        "blocks": report.blocks,
-        "stored": report.stored,
-        "read": report.read,
-        "unreached_packs": report.unreached_packs,
-        "findings": report.findings,
-        "nameless": report.nameless,
-    });
-    output::show(json, &value, || {
-        let mut text = format!(
-            "{} images, {} packs with {} blocks, {}; {}\n",
-            report.images,
-            report.packs,
-            report.blocks,
-            bytes(report.stored),
-            match args.read_data {
-                true => format!("{} read and compared", bytes(report.read)),
-                false => "blocks were not read, see --read-data".to_owned(),
-            }
-        );
-        for finding in &report.findings {
-            text += &format!("{finding}\n");
-        }
-        for image in &report.nameless {
-            text += &format!(
-                "note: no name leads to image {image}; it was deleted, or its ref was lost: \
-                 `mimeo image tag {} NAME` names it again\n",
-                image.short()
-            );
-        }
-        text
-    })?;
-    match report.findings.len() {
-        0 => Ok(()),
-        count => Err(DoesNotHold(format!("{count} findings in {}", args.dir.display())).into()),
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use image_format::upkeep::check::CheckReport;
 use image_format::upkeep::repair::{RepairOptions, RepairReport, repair};
 
+use super::share_check;
 use crate::args::RepairArgs;
 use crate::exit::DoesNotHold;
 use crate::location;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: &RepairArgs, json: bool) -> Result<()> {
         "dry_run": args.dry_run,
         "report": report,
         "findings": left.findings,
+        "nameless": left.nameless,
     });
     output::show(json, &value, || words(&report, &left, args.dry_run))?;
     match left.findings.len() {
@@ -46,17 +48,15 @@ fn words(report: &RepairReport, left: &CheckReport, dry_run: bool) -> String {
             report.kept, report.written, report.lost
         ),
     };
-    for finding in &left.findings {
-        text += &format!("{finding}\n");
+    for at in &report.refs {
+        text += &match dry_run {
+            true => format!("the damaged ref of {} would be set aside\n", at.typed()),
+            false => format!(
+                "the damaged ref of {} is set aside as {}; the version counts as deleted\n",
+                at.typed(),
+                at.file_aside(),
+            ),
+        };
     }
-    if !dry_run
-        && left
-            .findings
-            .iter()
-            .any(|finding| !finding.images.is_empty())
-    {
-        text += "capture the same machines or folders again: what is found there is stored again, \
-                 and the images above are whole then\n";
-    }
-    text
+    text + &share_check::findings(left)
 }

@@ -118,8 +118,10 @@ pub(crate) fn import(args: &ImportArgs, json: bool) -> Result<()> {
         false => names_in(&args.file)?,
     };
     let store = location::store_to_capture(&args.share, names)?;
-    // Refs that cannot be read are better found before an hour of copying.
-    Share::open(&store).with_context(opening)?;
+    // What is wrong with the share is better found before an hour of copying.
+    let share = Share::open(&store).with_context(opening)?;
+    location::warn_of_refs(share.unreadable(), &args.share);
+    drop(share);
     let mut line = ProgressLine::new(json);
     let mut came = 0;
     let mut progress = |at: file::ImportProgress| {

@@ -4,6 +4,11 @@ use std::fmt;
 
 use crate::refs::name_to_file;
 
+/// How the file of a ref ends.
+pub(super) const KEPT: &str = ".json";
+/// How it ends when a repair set it aside.
+pub(super) const ASIDE: &str = ".damaged";
+
 /// One stored ref: the name of an image and how often it was captured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefName {
@@ -16,7 +21,12 @@ pub struct RefName {
 impl RefName {
     /// Where it lies in a share's folder.
     pub fn file(&self) -> String {
-        format!("refs/{}", self.file_with(".json"))
+        format!("refs/{}", self.file_with(KEPT))
+    }
+
+    /// Where its bytes lie when a repair set it aside.
+    pub fn file_aside(&self) -> String {
+        format!("refs/{}", self.file_with(ASIDE))
     }
 
     /// Its place below the folder of all refs.

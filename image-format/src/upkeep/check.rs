@@ -21,7 +21,7 @@ use crate::image::ImageRecord;
 use crate::index::{Index, IndexError, Segment, read_segment};
 use crate::manifest::ManifestError;
 use crate::share::{Share, ShareError, UnreadableRef, chain, read_ref};
-use crate::store::{RefName, Store, StoreError};
+use crate::store::{LeaseId, RefName, Store, StoreError};
 use crate::upkeep::mark::Marks;
 use touched::Touched;
 use trash::InTrash;
@@ -75,7 +75,7 @@ pub fn check(store: &dyn Store) -> Result<CheckReport, StoreError> {
 /// # Errors
 /// The store cannot be listed.
 pub fn check_with(store: &dyn Store, options: &CheckOptions) -> Result<CheckReport, StoreError> {
-    Ok(look(store, options)?.report)
+    Ok(look(store, options, None)?.report)
 }
 
 /// A report, and what somebody who mends the share needs beside it.
@@ -92,13 +92,16 @@ pub(crate) struct Looked<'s> {
     pub(crate) damaged_refs: Vec<RefName>,
 }
 
-/// Looks at everything and keeps what was learned.
+/// Looks at everything and keeps what was learned. Who has a lease names it: it
+/// is no sign of somebody else at work.
 pub(crate) fn look<'s>(
     store: &'s dyn Store,
     options: &CheckOptions,
+    own: Option<LeaseId>,
 ) -> Result<Looked<'s>, StoreError> {
     let mut check = Check {
         store,
+        own,
         report: CheckReport::default(),
         touched: Touched::default(),
         broken: BTreeMap::new(),
@@ -128,6 +131,7 @@ pub(crate) fn look<'s>(
 
 struct Check<'s> {
     store: &'s dyn Store,
+    own: Option<LeaseId>,
     report: CheckReport,
     /// Which images a finding touches is found out at the end, if there are any.
     touched: Touched,

@@ -88,7 +88,7 @@ pub fn repair(
     let all = CheckOptions { read_data: true };
     let mut report = RepairReport::default();
     if options.dry_run {
-        let looked = look(store, &all)?;
+        let looked = look(store, &all, None)?;
         let here: BTreeSet<PackId> = store.list_packs()?.into_iter().collect();
         let damaged = damaged(&looked, &here).into_keys();
         report.damaged = damaged.filter(|pack| here.contains(pack)).collect();
@@ -97,22 +97,23 @@ pub fn repair(
         return Ok((report, looked.report));
     }
     let mut lease = Lease::take(store, "repair")?;
+    let own = Some(lease.id());
     let run = Run::of(store.now(), lease.id());
-    let mut looked = look(store, &all)?;
+    let mut looked = look(store, &all, own)?;
     if set_refs_aside(store, &looked, &mut report)? {
-        looked = look(store, &all)?;
+        looked = look(store, &all, own)?;
     }
     if rows_are_wrong(&looked) {
         reindex(store)?;
         report.reindexed = true;
-        looked = look(store, &all)?;
+        looked = look(store, &all, own)?;
     }
     for _ in 0..PASSES {
         lease.renew()?;
         if !pass(store, run, &looked, &mut lease, &mut report)? {
             break;
         }
-        looked = look(store, &all)?;
+        looked = look(store, &all, own)?;
     }
     Ok((report, looked.report))
 }

@@ -12,7 +12,7 @@ use image_format::{
     ShareError, fetch_list, refs, with_bases,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::error::{Refusal, chain};
 
@@ -81,6 +81,7 @@ impl ShareRoom {
         let store = Arc::new(DirStore::open(dir)?);
         let refs = store.list_refs()?;
         let share = Share::open(Arc::clone(&store))?;
+        warn_of_refs(&share);
         let view = RwLock::new(View { share, refs });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -232,6 +233,7 @@ impl Inner {
                 match view.share.refresh() {
                     Ok(()) => {
                         info!(refs = refs.len(), "the share has new captures");
+                        warn_of_refs(&view.share);
                         view.refs = refs;
                     }
                     Err(e) => error!(error = chain(&e), "the share cannot be read again"),
@@ -320,6 +322,13 @@ fn list_chunks<S: Store>(share: &Share<S>, image: &ImageId) -> Result<Vec<ChunkI
         chunks.extend(leaves.filter(|leaf| leaf.length > 0).map(|leaf| leaf.id));
     }
     Ok(chunks)
+}
+
+/// Versions whose refs cannot be used are left out, but not in silence.
+fn warn_of_refs<S: Store>(share: &Share<S>) {
+    for lost in share.unreadable() {
+        warn!(error = chain(lost), "a version is left out");
+    }
 }
 
 impl From<ShareError> for Refusal {

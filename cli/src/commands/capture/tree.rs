@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::progress::Progress;
 use crate::args::{CaptureArgs, TreeArgs};
 use crate::interrupt;
+use crate::location;
 use crate::output::{self, bytes};
 
 /// Of each reason so many names are shown to people.
@@ -19,6 +20,7 @@ const LISTED: usize = 1_000_000;
 pub(super) fn run(args: &CaptureArgs, store: &dyn Store, json: bool) -> Result<()> {
     let root = Root::open(&args.source)?;
     let share = Share::open_asking(store)?;
+    location::warn_of_refs(share.unreadable(), &args.share);
     let tree = &args.tree;
     let parent = match &tree.parent {
         Some(asked) => Some(share.find(asked).context("looking for the parent")?),

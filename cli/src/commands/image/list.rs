@@ -10,14 +10,9 @@ use crate::output::{self, bytes, moment};
 /// Lists the newest image of every name, or all.
 pub(super) fn run(args: &ListArgs, json: bool) -> Result<()> {
     let share = open(&args.share.dir)?;
-    let newest = share.images();
     let images: Vec<ImageRecord> = match args.all {
-        true => newest
-            .iter()
-            .flat_map(|record| share.history(&record.name))
-            .cloned()
-            .collect(),
-        false => newest,
+        true => share.records().cloned().collect(),
+        false => share.images(),
     };
     output::show(json, &images, || {
         let row = |record: &ImageRecord| {

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use super::files::Files;
 use crate::refs::{name_from_file, name_to_file};
 use crate::store::memory::check_follows;
+use crate::store::name::{ASIDE, KEPT};
 use crate::store::{RefName, StoreError};
 
-const KEPT: &str = ".json";
 const DELETED: &str = ".deleted";
-const DAMAGED: &str = ".damaged";
 
 /// The folder of all refs.
 #[derive(Debug)]
@@ -92,7 +91,7 @@ impl Refs {
     /// As a deletion, but the bytes stay, under a name no reader looks at.
     pub(super) fn set_aside(&self, at: &RefName) -> Result<(), StoreError> {
         let path = self.mark(at)?;
-        self.files.rename(&path, &self.file(at, DAMAGED)).map(drop)
+        self.files.rename(&path, &self.file(at, ASIDE)).map(drop)
     }
 
     /// Marks a ref that is there as deleted, and says where it lies.

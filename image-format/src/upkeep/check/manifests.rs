@@ -55,7 +55,8 @@ impl Check<'_> {
         share: &Share<&dyn Store>,
         nameless: Vec<ImageId>,
     ) -> Result<(), StoreError> {
-        let leases = leases::look(self.store)?;
+        let mut leases = leases::look(self.store)?;
+        leases.retain(|id, _| Some(*id) != self.own);
         if leases.values().any(|lease| lease.writes && !lease.gone) {
             return Ok(());
         }
