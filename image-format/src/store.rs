@@ -208,6 +208,15 @@ pub trait Store: Source {
     /// # Errors
     /// It is not there, or the medium failed.
     fn trash_length(&self, what: &Trashed) -> Result<u64, StoreError>;
+    /// Makes durable what can be seen: whoever wrote it may have been killed
+    /// before its last sync. Asked before anything is destroyed that this stands
+    /// in for.
+    ///
+    /// # Errors
+    /// The medium failed.
+    fn confirm(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Makes all that was taken away durable.
     ///
     /// # Errors

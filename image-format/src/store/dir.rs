@@ -352,6 +352,17 @@ impl Store for DirStore {
         facts.map(|facts| facts.length)
     }
 
+    fn confirm(&self) -> Result<(), StoreError> {
+        let packs = self.root.join("packs");
+        for folder in self.files.names(&packs)? {
+            self.files.sync_dir(&packs.join(folder))?;
+        }
+        for folder in ["packs", "index", "manifests"] {
+            self.files.sync_dir(&self.root.join(folder))?;
+        }
+        Ok(())
+    }
+
     fn settle(&self) -> Result<(), StoreError> {
         self.trash.settle()
     }

@@ -98,6 +98,9 @@ macro_rules! delegate {
             fn trash_length(&self, what: &Trashed) -> Result<u64, StoreError> {
                 (**self).trash_length(what)
             }
+            fn confirm(&self) -> Result<(), StoreError> {
+                (**self).confirm()
+            }
             fn settle(&self) -> Result<(), StoreError> {
                 (**self).settle()
             }

@@ -12,6 +12,7 @@ use image_format::ingest::IngestOptions;
 use image_format::share::Share;
 use image_format::store::{DirStore, Store};
 use image_format::upkeep::gc::{GcOptions, gc};
+use image_format::upkeep::leases::STALE;
 use image_format::upkeep::names;
 use image_format::upkeep::optimize::{OptimizeOptions, optimize};
 
@@ -43,6 +44,11 @@ use Step::{Capture, Collect, Delete, Init, Optimize, Tag};
 
 const AT_ONCE: Step = Collect {
     passed: 60,
+    grace: 0,
+};
+
+const AFTER_STALE: Step = Collect {
+    passed: STALE,
     grace: 0,
 };
 
@@ -142,14 +148,14 @@ pub(crate) fn take(step: Step, disk: &Disk) -> Result<(), Box<dyn Error>> {
 }
 
 /// Only the process of a step was killed: the next one sees what it did, durable
-/// or not, captures the same and collects, before the system has written it back.
+/// or not, captures the same and collects.
 pub(crate) fn go_on(step: Step, disk: Disk, mut promises: Promises) -> (Disk, Promises) {
     let version = match step {
         Capture(_, version) | Tag(version, _) => version,
         _ => 2,
     };
     let next = Capture(("next", 1), version);
-    for step in [next, AT_ONCE] {
+    for step in [next, AFTER_STALE, AFTER_STALE] {
         take(step, &disk).unwrap();
         promises.keep(step);
     }

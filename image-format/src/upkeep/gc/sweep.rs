@@ -99,6 +99,9 @@ impl<'s> Sweep<'s> {
     /// Moves back what images need, then destroys what is due.
     pub(super) fn destroy(&self, report: &mut GcReport) -> Result<(), GcError> {
         self.move_back(report)?;
+        if self.due().next().is_some() {
+            self.store.confirm()?;
+        }
         for what in self.due() {
             let length = amounts::there(self.store.trash_length(what))?;
             if self.store.destroy(what)? {
