@@ -47,8 +47,9 @@ impl Ext4<'_> {
             let logical = u64::from(extent.logical);
             let end = extent.physical.checked_add(extent.blocks.into());
             let inside = end.is_some_and(|end| end <= self.superblock.blocks);
-            if !inside || extent.physical == 0 || logical < next_logical {
-                let expected = "ascending extents within the volume";
+            let somewhere = extent.physical > 0 && extent.blocks > 0;
+            if !inside || !somewhere || logical < next_logical {
+                let expected = "ascending extents within the volume, none empty";
                 return Err(damaged("extent", 0, expected, format!("{extent:?}")));
             }
             next_logical = logical + u64::from(extent.blocks);
