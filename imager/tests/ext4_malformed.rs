@@ -128,3 +128,21 @@ fn volumes_cut_off_anywhere_are_refused() {
         assert!(open(&cut).is_err());
     }
 }
+
+#[test]
+fn an_extent_of_no_blocks_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = image(folder.path(), "^metadata_csum");
+    let mut bytes = vec![0; usize::try_from(SIZE).unwrap()];
+    disk.read_at(0, &mut bytes).unwrap();
+    // A node's magic, at least one record, depth 0; the record's length.
+    let leaf = |at: &usize| bytes[*at..*at + 4] == [0x0a, 0xf3, 1, 0] && bytes[*at + 6] == 0;
+    let mut refused = 0;
+    for at in (0..bytes.len() - 24).step_by(4).filter(leaf) {
+        let place = u64::try_from(at + 16).unwrap();
+        disk.write_at(place, &[0, 0]).unwrap();
+        refused += usize::from(open(&disk).and_then(|reader| reader.entries()).is_err());
+        disk.write_at(place, &bytes[at + 16..at + 18]).unwrap();
+    }
+    assert!(refused > 3, "{refused} extents");
+}

@@ -60,6 +60,9 @@ pub(super) fn planned(args: &ApplyArgs, image: &Image, looked: &Looked) -> Resul
 
 /// Refuses a new disk image file that does not fit where it shall lie.
 pub(super) fn check_room(args: &ApplyArgs, plan: &Plan, looked: &Looked) -> Result<()> {
+    if looked.found.is_some() {
+        return Ok(());
+    }
     let folder = match args.target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -68,7 +71,7 @@ pub(super) fn check_room(args: &ApplyArgs, plan: &Plan, looked: &Looked) -> Resu
     let found = rustix::fs::statvfs(folder);
     let found = found.with_context(|| format!("looking at {}", folder.display()))?;
     let room = found.f_bavail.saturating_mul(found.f_frsize);
-    if looked.found.is_none() && room < needed {
+    if room < needed {
         bail!(
             "{} takes {}, and where it shall lie {} are free; make room there",
             args.target.display(),
